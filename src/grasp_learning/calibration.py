@@ -1,0 +1,53 @@
+"""Where the Kinect is and where the table is: the calibration file of a robot."""
+
+from typing import List
+
+import numpy as np
+from pydantic import Field
+from scipy.spatial.transform import Rotation
+
+from grasp_learning.config import Settings, load_settings
+from grasp_learning.geometry import transform
+
+
+class Pose(Settings):
+    """A pose: translation (m) and unit quaternion (x, y, z, w)."""
+
+    translation: List[float] = Field(min_length=3, max_length=3)
+    rotation_xyzw: List[float] = Field(min_length=4, max_length=4)
+
+    @property
+    def matrix(self) -> np.ndarray:
+        """(4, 4) transform."""
+        return transform(Rotation.from_quat(self.rotation_xyzw).as_matrix(), self.translation)
+
+
+class Table(Settings):
+    """The table's upper face in the base frame (m)."""
+
+    z: float = Field(ge=-1.0, le=1.0)
+    x_min: float
+    x_max: float
+    y_min: float
+    y_max: float
+
+
+class Calibration(Settings):
+    """Contents of ``config/calibration/<robot>.yaml``.
+
+    Attributes:
+        T_base_kinect: pose of the Kinect's colour optical frame in the base frame.
+        table: the table's upper face.
+    """
+
+    T_base_kinect: Pose
+    table: Table
+
+
+def load_calibration(path) -> Calibration:
+    """Read a calibration file.
+
+    Raises:
+        ConfigError: it is missing or malformed; the message names the file and the key.
+    """
+    return load_settings(Calibration, path)
