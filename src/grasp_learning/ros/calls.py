@@ -1,0 +1,131 @@
+"""Waits that end: deadlines, service calls and action goals that cannot hang.
+
+rospy's own service call waits for ever for a server that does not answer, and under a simulated clock every wait
+in ROS time hangs when the clock dies. Here each wait has a budget of ROS time and a budget of wall-clock time.
+"""
+
+import threading
+import time
+from typing import Any, Callable, Optional
+
+import actionlib
+import rospy
+
+POLL = 0.005  # s, wall clock
+
+
+class CallFailed(Exception):
+    """A service or an action did not answer; the message names it and says why."""
+
+
+class Deadline:
+    """Ends after `ros` seconds of ROS time or `wall` seconds of wall-clock time, whichever comes first.
+
+    Args:
+        ros: budget in ROS time (s); None for no limit but the wall clock's.
+        wall: backstop in wall-clock time (s); by default three times the ROS budget, at least 10 s.
+    """
+
+    def __init__(self, ros: Optional[float], wall: Optional[float] = None):
+        if ros is None and wall is None:
+            raise ValueError("a deadline needs a budget of ROS time, of wall-clock time, or both")
+        self._ros_end = None if ros is None else rospy.get_time() + ros
+        self._wall_end = time.monotonic() + (max(10.0, 3.0 * ros) if wall is None else wall)
+
+    def expired(self) -> bool:
+        """Whether a budget is spent."""
+        if time.monotonic() >= self._wall_end:
+            return True
+        return self._ros_end is not None and rospy.get_time() >= self._ros_end
+
+    def wait(self, condition: Callable[[], Any], poll: float = POLL) -> bool:
+        """Wait until condition() is true; False when the deadline came first or the node shuts down."""
+        while not condition():
+            if self.expired() or rospy.is_shutdown():
+                return False
+            time.sleep(poll)
+        return True
+
+
+def call_service(name: str, service_class, request, timeout: float):
+    """Call a service; the wait for the server and for its answer together take at most `timeout` s (wall clock).
+
+    Raises:
+        CallFailed: no such service, it died, it raised, or it did not answer in time.
+    """
+    answer = {}
+    done = threading.Event()
+
+    def call() -> None:
+        try:
+            rospy.wait_for_service(name, timeout=timeout)
+            answer["response"] = rospy.ServiceProxy(name, service_class)(request)
+        except (rospy.ROSException, rospy.ServiceException, OSError) as error:
+            answer["error"] = error
+        finally:
+            done.set()
+
+    # a daemon: a server that never answers must not keep this process alive
+    threading.Thread(target=call, name=f"call {name}", daemon=True).start()
+    end = time.monotonic() + timeout
+    while not done.wait(0.1):
+        if rospy.is_shutdown():
+            raise CallFailed(f"service {name}: this node is shutting down")
+        if time.monotonic() >= end:
+            raise CallFailed(f"service {name} did not answer within {timeout:g} s; is its node running?")
+    if "error" in answer:
+        raise CallFailed(f"service {name} failed: {answer['error']}")
+    if "response" not in answer:
+        raise CallFailed(f"service {name} failed; see the log of this node")
+    return answer["response"]
+
+
+class ActionCaller:
+    """Sends goals to one action server and waits for the result within a deadline."""
+
+    def __init__(self, name: str, action_class, start_timeout: float = 5.0):
+        self.name = name
+        self._start_timeout = start_timeout
+        self._client = actionlib.SimpleActionClient(name, action_class)
+
+    def call(self, goal, ros_timeout: float, wall_timeout: float):
+        """Send a goal; its result.
+
+        Raises:
+            CallFailed: no server, the server died, the goal was rejected, or no result came in time (the goal is
+                then cancelled).
+        """
+        self.wait_for_server(self._start_timeout)
+        finished = threading.Event()
+        self._client.send_goal(goal, done_cb=lambda _state, _result: finished.set())
+        deadline = Deadline(ros_timeout, wall_timeout)
+        while not finished.wait(POLL):
+            if rospy.is_shutdown():
+                self._client.cancel_goal()
+                raise CallFailed(f"action {self.name}: this node is shutting down")
+            if self._client.action_client.status_sub.get_num_connections() == 0:
+                raise CallFailed(f"action {self.name}: its server died")
+            if deadline.expired():
+                self._client.cancel_goal()
+                raise CallFailed(f"action {self.name} gave no result within its deadline of {ros_timeout:g} s")
+        result = self._client.get_result()
+        if result is None:
+            raise CallFailed(f"action {self.name}: {self._client.get_goal_status_text() or 'the goal was lost'}")
+        return result
+
+    def wait_for_server(self, timeout: float) -> None:
+        """Wait until the server accepts goals.
+
+        Raises:
+            CallFailed: it does not within timeout s (wall clock).
+        """
+        if not Deadline(None, timeout).wait(self._ready, poll=0.02):
+            raise CallFailed(f"action {self.name} has no server after {timeout:g} s; is its node running?")
+
+    def cancel(self) -> None:
+        """Ask the server to end its goal."""
+        self._client.cancel_all_goals()
+
+    def _ready(self) -> bool:
+        # a negative timeout makes actionlib look once; zero would wait for ever
+        return self._client.action_client.wait_for_server(rospy.Duration(-1))
