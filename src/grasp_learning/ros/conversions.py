@@ -1,0 +1,269 @@
+"""Messages to and from the library's types: regions, grasps, trials, pictures, cameras, times.
+
+Pictures are BGR uint8 arrays (rows, columns, 3) inside the library, depth is float32 metres with NaN where the sensor
+saw nothing.
+"""
+
+from typing import Optional
+
+import cv2
+import numpy as np
+import rospy
+from cv_bridge import CvBridge, CvBridgeError
+from geometry_msgs.msg import Point, Point32
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, RegionOfInterest
+
+from grasp_learning import trial as trial_module
+from grasp_learning.geometry import Camera
+from grasp_learning.msg import Grasp, PickResult, Region, Trial
+from grasp_learning.trial import Outcome, PickReading
+
+BASE_FRAME = "base"
+DEFAULT_JPEG_QUALITY = 90
+COLOR_ENCODINGS = ("bgr8", "rgb8", "bgra8", "rgba8", "mono8", "8UC1", "8UC3", "8UC4")
+DEPTH_ENCODINGS = ("16UC1", "mono16", "32FC1")
+# What drivers mean by encodings that name no colours
+_UNNAMED_COLORS = {"8UC1": "mono8", "8UC3": "bgr8", "8UC4": "bgra8"}
+
+_bridge = CvBridge()
+
+
+class ConversionError(ValueError):
+    """A message does not hold what its header says, or holds something else than is needed."""
+
+
+class EncodingError(ConversionError):
+    """A picture has an encoding that cannot be used here."""
+
+
+class SizeError(ConversionError):
+    """A picture has another size than its data or its camera_info says."""
+
+
+def to_seconds(stamp) -> float:
+    """Seconds of a ROS time or duration."""
+    return stamp.to_sec()
+
+
+def to_time(seconds: float) -> rospy.Time:
+    """ROS time of seconds."""
+    return rospy.Time.from_sec(float(seconds))
+
+
+def region_to_message(region: trial_module.Region) -> Region:
+    """Region.msg of a region."""
+    message = Region(arm=region.arm, height=float(region.height))
+    message.header.stamp, message.header.frame_id = to_time(region.stamp), BASE_FRAME
+    message.center = Point(*(float(value) for value in region.center))
+    plane = float(region.center[2])
+    message.outline = [Point32(float(x), float(y), plane) for x, y in np.asarray(region.outline).reshape(-1, 2)]
+    u, v, width, height = (int(value) for value in region.box)
+    message.box = RegionOfInterest(x_offset=u, y_offset=v, width=width, height=height)
+    return message
+
+
+def region_from_message(message: Region) -> trial_module.Region:
+    """Region of a Region.msg."""
+    box = message.box
+    return trial_module.Region(
+        arm=message.arm,
+        stamp=to_seconds(message.header.stamp),
+        center=np.array([message.center.x, message.center.y, message.center.z]),
+        height=message.height,
+        outline=np.array([(point.x, point.y) for point in message.outline]).reshape(-1, 2),
+        box=(box.x_offset, box.y_offset, box.width, box.height),
+    )
+
+
+_GRASP_FIELDS = ("arm", "u", "v", "x", "y", "z", "theta", "theta_image", "bin", "patch_size", "sampler", "score")
+
+
+def grasp_to_message(grasp: trial_module.Grasp) -> Grasp:
+    """Grasp.msg of a grasp."""
+    message = Grasp(**{name: getattr(grasp, name) for name in _GRASP_FIELDS})
+    message.header.stamp, message.header.frame_id = to_time(grasp.stamp), BASE_FRAME
+    return message
+
+
+def grasp_from_message(message: Grasp) -> trial_module.Grasp:
+    """Grasp of a Grasp.msg."""
+    values = {name: getattr(message, name) for name in _GRASP_FIELDS}
+    return trial_module.Grasp(stamp=to_seconds(message.header.stamp), **values)
+
+
+_READING_FIELDS = ("force", "position", "gripping", "contact", "truth_known", "truth_held", "truth_object")
+
+
+def reading_to_result(reading: PickReading, outcome: Outcome, message: str = "") -> PickResult:
+    """Pick.action's result with a gripper reading; the pictures are left to the caller."""
+    values = {name: getattr(reading, name) for name in _READING_FIELDS}
+    return PickResult(outcome=str(outcome), message=message, **values)
+
+
+def reading_from_message(message) -> PickReading:
+    """Gripper reading of a PickResult or a Trial.msg."""
+    return PickReading(**{name: getattr(message, name) for name in _READING_FIELDS})
+
+
+_TRIAL_FIELDS = ("arm", "mode", "stage", "detail", "model", "model_sha256")
+
+
+def trial_to_message(trial: trial_module.Trial, number: int = 0) -> Trial:
+    """Trial.msg of a trial.
+
+    What the trial did not come to (region, grasp, reading) is left empty: a region or grasp without an arm, a force
+    that is NaN.
+    """
+    message = Trial(number=number, outcome=str(trial.outcome), put_back=list(trial.put_back))
+    for name in _TRIAL_FIELDS:
+        setattr(message, name, getattr(trial, name))
+    message.start, message.end = to_time(trial.start), to_time(trial.end)
+    message.header.stamp, message.header.frame_id = message.end, BASE_FRAME
+    if trial.region is not None:
+        message.region = region_to_message(trial.region)
+    if trial.grasp is not None:
+        message.grasp = grasp_to_message(trial.grasp)
+    reading = trial.reading or PickReading(force=float("nan"), position=float("nan"), gripping=False)
+    for name in _READING_FIELDS:
+        setattr(message, name, getattr(reading, name))
+    return message
+
+
+def trial_from_message(message: Trial) -> trial_module.Trial:
+    """Trial of a Trial.msg; its pictures travel apart.
+
+    Raises:
+        ConversionError: the outcome is none of Trial.msg's constants.
+    """
+    try:
+        outcome = Outcome(message.outcome)
+    except ValueError:
+        choices = ", ".join(choice.value for choice in Outcome)
+        raise ConversionError(f"trial outcome '{message.outcome}' is none of {choices}") from None
+    return trial_module.Trial(
+        start=to_seconds(message.start),
+        end=to_seconds(message.end),
+        outcome=outcome,
+        region=region_from_message(message.region) if message.region.arm else None,
+        grasp=grasp_from_message(message.grasp) if message.grasp.arm else None,
+        reading=None if np.isnan(message.force) else reading_from_message(message),
+        put_back=list(message.put_back),
+        **{name: getattr(message, name) for name in _TRIAL_FIELDS},
+    )
+
+
+def image_from_message(message: Image) -> np.ndarray:
+    """BGR picture (rows, columns, 3) uint8 of an Image; Baxter's wrist cameras send bgra8 or bgr8.
+
+    Raises:
+        EncodingError: the encoding is not a colour or grey picture of 8 bits.
+        SizeError: the data are fewer than width, height and step say.
+    """
+    if message.encoding not in COLOR_ENCODINGS:
+        raise EncodingError(f"encoding '{message.encoding}', expected one of {', '.join(COLOR_ENCODINGS)}")
+    named = _UNNAMED_COLORS.get(message.encoding)
+    array = _array(message)
+    if named is None and message.encoding == "bgr8":
+        return array
+    return _bridge.imgmsg_to_cv2(_renamed(message, named), "bgr8")
+
+
+def depth_from_message(message: Image) -> np.ndarray:
+    """Depth (rows, columns) float32 in metres, NaN where there is none, of an Image of millimetres or metres.
+
+    Raises:
+        EncodingError: the encoding is not a depth encoding.
+        SizeError: the data are fewer than width, height and step say.
+    """
+    if message.encoding not in DEPTH_ENCODINGS:
+        raise EncodingError(f"encoding '{message.encoding}', expected one of {', '.join(DEPTH_ENCODINGS)}")
+    array = _array(message)
+    scale = 1.0 if message.encoding == "32FC1" else 0.001
+    depth = array.astype(np.float32) * np.float32(scale)
+    depth[~(depth > 0)] = np.nan  # 0 is the Kinect's "nothing seen"
+    return depth
+
+
+def _array(message: Image) -> np.ndarray:
+    if message.width == 0 or message.height == 0 or len(message.data) < message.step * message.height:
+        raise SizeError(
+            f"{message.width} x {message.height} picture with rows of {message.step} bytes "
+            f"holds {len(message.data)} bytes, expected {message.step * message.height}"
+        )
+    try:
+        return _bridge.imgmsg_to_cv2(message, "passthrough")
+    except (CvBridgeError, TypeError, ValueError) as error:
+        raise SizeError(f"{message.width} x {message.height} picture, encoding {message.encoding}: {error}") from None
+
+
+def _renamed(message: Image, encoding: Optional[str]) -> Image:
+    if encoding is None:
+        return message
+    return Image(
+        message.header, message.height, message.width, encoding, message.is_bigendian, message.step, message.data
+    )
+
+
+def image_to_message(image: np.ndarray, encoding: str, stamp: float, frame_id: str) -> Image:
+    """Image message of an array.
+
+    Raises:
+        EncodingError: the array's type or channels do not fit the encoding.
+    """
+    try:
+        message = _bridge.cv2_to_imgmsg(np.ascontiguousarray(image), encoding)
+    except (CvBridgeError, TypeError) as error:
+        raise EncodingError(f"array {image.shape} {image.dtype} is no '{encoding}' picture: {error}") from None
+    message.header.stamp, message.header.frame_id = to_time(stamp), frame_id
+    return message
+
+
+def image_to_compressed(
+    image: np.ndarray, stamp: float, frame_id: str, quality: int = DEFAULT_JPEG_QUALITY
+) -> CompressedImage:
+    """JPEG of a BGR or grey uint8 picture; quality is JPEG's, 1 to 100."""
+    done, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, int(quality)])
+    if not done:
+        raise EncodingError(f"array {image.shape} {image.dtype} cannot be written as JPEG")
+    message = CompressedImage(format="jpeg", data=data.tobytes())
+    message.header.stamp, message.header.frame_id = to_time(stamp), frame_id
+    return message
+
+
+def image_from_compressed(message: CompressedImage) -> np.ndarray:
+    """BGR picture (rows, columns, 3) uint8 of a compressed one.
+
+    Raises:
+        EncodingError: the data are no picture that OpenCV can read.
+    """
+    data = np.frombuffer(message.data, np.uint8)
+    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+    if image is None:
+        raise EncodingError(f"compressed picture of {data.size} bytes, format '{message.format}', cannot be decoded")
+    return image
+
+
+def camera_from_info(message: CameraInfo) -> Camera:
+    """Camera of a CameraInfo.
+
+    Raises:
+        ConversionError: it is not calibrated (no focal length) or not a plumb_bob model.
+    """
+    K = np.array(message.K, float).reshape(3, 3)
+    if K[0, 0] <= 0 or K[1, 1] <= 0:
+        raise ConversionError("camera_info has no focal length (K[0] or K[4] is 0): calibrate the camera")
+    if message.distortion_model not in ("", "plumb_bob", "rational_polynomial"):
+        raise ConversionError(f"camera_info's distortion model '{message.distortion_model}', expected plumb_bob")
+    D = np.array(message.D, float) if len(message.D) else np.zeros(5)
+    return Camera(message.width, message.height, K, D)
+
+
+def camera_to_info(camera: Camera, stamp: float, frame_id: str) -> CameraInfo:
+    """CameraInfo of a camera."""
+    message = CameraInfo(width=camera.width, height=camera.height, distortion_model="plumb_bob")
+    message.header.stamp, message.header.frame_id = to_time(stamp), frame_id
+    message.D = [float(value) for value in camera.D]
+    message.K = [float(value) for value in camera.K.reshape(-1)]
+    message.R = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]
+    message.P = [float(value) for value in np.column_stack([camera.K, np.zeros(3)]).reshape(-1)]
+    return message
