@@ -38,48 +38,48 @@ def assert_same_region(a, b):
 
 
 def test_region_round_trip_in_base_frame():
-    message = over_the_wire(conversions.region_to_message(make_region()))
+    message = over_the_wire(conversions.region_to_msg(make_region()))
     assert message.header.frame_id == "base"
     assert (message.box.x_offset, message.box.y_offset, message.box.width, message.box.height) == (700, 400, 80, 60)
-    assert_same_region(conversions.region_from_message(message), make_region())
+    assert_same_region(conversions.region_from_msg(message), make_region())
 
 
 def test_grasp_round_trip():
-    message = over_the_wire(conversions.grasp_to_message(make_grasp()))
-    assert conversions.grasp_from_message(message) == make_grasp()
+    message = over_the_wire(conversions.grasp_to_msg(make_grasp()))
+    assert conversions.grasp_from_msg(message) == make_grasp()
 
 
 def test_full_trial_round_trip():
     reading = PickReading(40.0, 60.0, True, True, True, True, "mug_3")
     trial = Trial("right", "staged", 2, 1.5, 20.5, Outcome.SUCCESS, "held", make_region(), make_grasp(), reading)
     trial.put_back, trial.model, trial.model_sha256 = ["ball", "cup"], "m.safetensors", "ab" * 32
-    message = over_the_wire(conversions.trial_to_message(trial, number=7))
+    message = over_the_wire(conversions.trial_to_msg(trial, number=7))
     assert message.number == 7 and message.header.stamp.to_sec() == 20.5
-    back = conversions.trial_from_message(message)
+    back = conversions.trial_from_msg(message)
     assert_same_region(back.region, trial.region)
     for name in ("arm", "mode", "stage", "start", "end", "outcome", "detail", "grasp", "reading", "put_back", "model"):
         assert getattr(back, name) == getattr(trial, name), name
 
 
 def test_trial_that_ended_early_has_no_grasp_and_no_force():
-    message = over_the_wire(conversions.trial_to_message(Trial("left", "random", 0, 1.0, 2.0, Outcome.NO_OBJECTS)))
+    message = over_the_wire(conversions.trial_to_msg(Trial("left", "random", 0, 1.0, 2.0, Outcome.NO_OBJECTS)))
     assert np.isnan(message.force) and message.region.arm == "" and message.outcome == "NO_OBJECTS"
-    back = conversions.trial_from_message(message)
+    back = conversions.trial_from_msg(message)
     assert back.region is None and back.grasp is None and back.reading is None
 
 
 def test_unknown_outcome_is_named():
-    message = conversions.trial_to_message(Trial("left", "random", 0, 1.0))
+    message = conversions.trial_to_msg(Trial("left", "random", 0, 1.0))
     message.outcome = "MAYBE"
     with pytest.raises(conversions.ConversionError, match="MAYBE.*SUCCESS"):
-        conversions.trial_from_message(message)
+        conversions.trial_from_msg(message)
 
 
 def test_pick_reading_round_trip():
     reading = PickReading(31.0, 55.0, True, False, True, True, "box_1")
     result = over_the_wire(conversions.reading_to_result(reading, Outcome.SUCCESS, "held"))
     assert (result.outcome, result.message) == ("SUCCESS", "held")
-    assert conversions.reading_from_message(result) == reading
+    assert conversions.reading_from_result(result) == reading
 
 
 @pytest.mark.parametrize(
@@ -88,9 +88,9 @@ def test_pick_reading_round_trip():
 )
 def test_color_encodings_become_bgr(encoding, pixel):
     image = np.tile(np.array(pixel, np.uint8), (4, 6, 1))
-    message = over_the_wire(conversions.image_to_message(image, encoding, 3.5, "camera"))
+    message = over_the_wire(conversions.image_to_msg(image, encoding, 3.5, "camera"))
     assert (message.header.stamp.to_sec(), message.header.frame_id, message.encoding) == (3.5, "camera", encoding)
-    bgr = conversions.image_from_message(message)
+    bgr = conversions.image_from_msg(message)
     assert bgr.shape == (4, 6, 3) and bgr.dtype == np.uint8
     assert (bgr == [10, 20, 30]).all()
 
@@ -98,38 +98,38 @@ def test_color_encodings_become_bgr(encoding, pixel):
 def test_grey_becomes_bgr():
     image = np.arange(24, dtype=np.uint8).reshape(4, 6)
     for encoding in ("mono8", "8UC1"):
-        bgr = conversions.image_from_message(conversions.image_to_message(image, encoding, 0.0, ""))
+        bgr = conversions.image_from_msg(conversions.image_to_msg(image, encoding, 0.0, ""))
         np.testing.assert_array_equal(bgr, np.repeat(image[..., None], 3, axis=2))
 
 
 def test_depth_of_the_kinect_is_millimetres_and_zero_is_nothing():
     image = np.array([[1000, 0], [65535, 1]], np.uint16)
-    depth = conversions.depth_from_message(over_the_wire(conversions.image_to_message(image, "16UC1", 0.0, "")))
+    depth = conversions.depth_from_msg(over_the_wire(conversions.image_to_msg(image, "16UC1", 0.0, "")))
     np.testing.assert_allclose(depth, [[1.0, np.nan], [65.535, 0.001]], rtol=1e-6)
 
 
 def test_wrong_encoding_is_a_typed_error():
-    depth = conversions.image_to_message(np.zeros((2, 2), np.uint16), "16UC1", 0.0, "")
+    depth = conversions.image_to_msg(np.zeros((2, 2), np.uint16), "16UC1", 0.0, "")
     with pytest.raises(conversions.EncodingError, match="16UC1.*bgr8"):
-        conversions.image_from_message(depth)
-    color = conversions.image_to_message(np.zeros((2, 2, 3), np.uint8), "bgr8", 0.0, "")
+        conversions.image_from_msg(depth)
+    color = conversions.image_to_msg(np.zeros((2, 2, 3), np.uint8), "bgr8", 0.0, "")
     with pytest.raises(conversions.EncodingError, match="bgr8.*16UC1"):
-        conversions.depth_from_message(color)
+        conversions.depth_from_msg(color)
     with pytest.raises(conversions.EncodingError, match="bayer"):
-        conversions.image_from_message(Image(width=2, height=2, step=2, encoding="bayer_rggb8", data=b"1234"))
+        conversions.image_from_msg(Image(width=2, height=2, step=2, encoding="bayer_rggb8", data=b"1234"))
     with pytest.raises(conversions.EncodingError, match="float64"):
-        conversions.image_to_message(np.zeros((2, 2, 3)), "bgr8", 0.0, "")
+        conversions.image_to_msg(np.zeros((2, 2, 3)), "bgr8", 0.0, "")
 
 
 @pytest.mark.parametrize(
     "change", [{"data": b"123"}, {"width": 0}, {"height": 0}, {"height": 5}, {"width": 5, "step": 6}]
 )
 def test_wrong_size_is_a_typed_error(change):
-    message = conversions.image_to_message(np.zeros((2, 2, 3), np.uint8), "bgr8", 0.0, "")
+    message = conversions.image_to_msg(np.zeros((2, 2, 3), np.uint8), "bgr8", 0.0, "")
     for name, value in change.items():
         setattr(message, name, value)
     with pytest.raises(conversions.SizeError):
-        conversions.image_from_message(message)
+        conversions.image_from_msg(message)
 
 
 def test_jpeg_keeps_the_picture_and_quality_sets_its_size():

@@ -50,7 +50,7 @@ def to_time(seconds: float) -> rospy.Time:
     return rospy.Time.from_sec(float(seconds))
 
 
-def region_to_message(region: trial_module.Region) -> Region:
+def region_to_msg(region: trial_module.Region) -> Region:
     """Region.msg of a region."""
     message = Region(arm=region.arm, height=float(region.height))
     message.header.stamp, message.header.frame_id = to_time(region.stamp), BASE_FRAME
@@ -62,7 +62,7 @@ def region_to_message(region: trial_module.Region) -> Region:
     return message
 
 
-def region_from_message(message: Region) -> trial_module.Region:
+def region_from_msg(message: Region) -> trial_module.Region:
     """Region of a Region.msg."""
     box = message.box
     return trial_module.Region(
@@ -78,14 +78,14 @@ def region_from_message(message: Region) -> trial_module.Region:
 _GRASP_FIELDS = ("arm", "u", "v", "x", "y", "z", "theta", "theta_image", "bin", "patch_size", "sampler", "score")
 
 
-def grasp_to_message(grasp: trial_module.Grasp) -> Grasp:
+def grasp_to_msg(grasp: trial_module.Grasp) -> Grasp:
     """Grasp.msg of a grasp."""
     message = Grasp(**{name: getattr(grasp, name) for name in _GRASP_FIELDS})
     message.header.stamp, message.header.frame_id = to_time(grasp.stamp), BASE_FRAME
     return message
 
 
-def grasp_from_message(message: Grasp) -> trial_module.Grasp:
+def grasp_from_msg(message: Grasp) -> trial_module.Grasp:
     """Grasp of a Grasp.msg."""
     values = {name: getattr(message, name) for name in _GRASP_FIELDS}
     return trial_module.Grasp(stamp=to_seconds(message.header.stamp), **values)
@@ -100,7 +100,7 @@ def reading_to_result(reading: PickReading, outcome: Outcome, message: str = "")
     return PickResult(outcome=str(outcome), message=message, **values)
 
 
-def reading_from_message(message) -> PickReading:
+def reading_from_result(message) -> PickReading:
     """Gripper reading of a PickResult or a Trial.msg."""
     return PickReading(**{name: getattr(message, name) for name in _READING_FIELDS})
 
@@ -108,7 +108,7 @@ def reading_from_message(message) -> PickReading:
 _TRIAL_FIELDS = ("arm", "mode", "stage", "detail", "model", "model_sha256")
 
 
-def trial_to_message(trial: trial_module.Trial, number: int = 0) -> Trial:
+def trial_to_msg(trial: trial_module.Trial, number: int = 0) -> Trial:
     """Trial.msg of a trial.
 
     What the trial did not come to (region, grasp, reading) is left empty: a region or grasp without an arm, a force
@@ -120,16 +120,16 @@ def trial_to_message(trial: trial_module.Trial, number: int = 0) -> Trial:
     message.start, message.end = to_time(trial.start), to_time(trial.end)
     message.header.stamp, message.header.frame_id = message.end, BASE_FRAME
     if trial.region is not None:
-        message.region = region_to_message(trial.region)
+        message.region = region_to_msg(trial.region)
     if trial.grasp is not None:
-        message.grasp = grasp_to_message(trial.grasp)
+        message.grasp = grasp_to_msg(trial.grasp)
     reading = trial.reading or PickReading(force=float("nan"), position=float("nan"), gripping=False)
     for name in _READING_FIELDS:
         setattr(message, name, getattr(reading, name))
     return message
 
 
-def trial_from_message(message: Trial) -> trial_module.Trial:
+def trial_from_msg(message: Trial) -> trial_module.Trial:
     """Trial of a Trial.msg; its pictures travel apart.
 
     Raises:
@@ -144,15 +144,15 @@ def trial_from_message(message: Trial) -> trial_module.Trial:
         start=to_seconds(message.start),
         end=to_seconds(message.end),
         outcome=outcome,
-        region=region_from_message(message.region) if message.region.arm else None,
-        grasp=grasp_from_message(message.grasp) if message.grasp.arm else None,
-        reading=None if np.isnan(message.force) else reading_from_message(message),
+        region=region_from_msg(message.region) if message.region.arm else None,
+        grasp=grasp_from_msg(message.grasp) if message.grasp.arm else None,
+        reading=None if np.isnan(message.force) else reading_from_result(message),
         put_back=list(message.put_back),
         **{name: getattr(message, name) for name in _TRIAL_FIELDS},
     )
 
 
-def image_from_message(message: Image) -> np.ndarray:
+def image_from_msg(message: Image) -> np.ndarray:
     """BGR picture (rows, columns, 3) uint8 of an Image; Baxter's wrist cameras send bgra8 or bgr8.
 
     Raises:
@@ -168,7 +168,7 @@ def image_from_message(message: Image) -> np.ndarray:
     return _bridge.imgmsg_to_cv2(_renamed(message, named), "bgr8")
 
 
-def depth_from_message(message: Image) -> np.ndarray:
+def depth_from_msg(message: Image) -> np.ndarray:
     """Depth (rows, columns) float32 in metres, NaN where there is none, of an Image of millimetres or metres.
 
     Raises:
@@ -204,7 +204,7 @@ def _renamed(message: Image, encoding: Optional[str]) -> Image:
     )
 
 
-def image_to_message(image: np.ndarray, encoding: str, stamp: float, frame_id: str) -> Image:
+def image_to_msg(image: np.ndarray, encoding: str, stamp: float, frame_id: str = "") -> Image:
     """Image message of an array.
 
     Raises:
