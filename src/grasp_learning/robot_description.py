@@ -12,7 +12,7 @@ from typing import Dict, List, Optional
 import xacro
 
 PACKAGE = "grasp_learning"
-URDF_FILE = "baxter.urdf.xacro"
+URDF_FILE = "urdf/baxter.urdf.xacro"
 
 SIDES = ("left", "right")
 ARM_JOINT_SUFFIXES = ("s0", "s1", "e0", "e1", "w0", "w1", "w2")
@@ -64,7 +64,7 @@ def load_urdf(path=None) -> str:
     Raises:
         FileNotFoundError: there is no such file; the message names the places that were searched.
     """
-    return _expand(str(find_description() if path is None else path))
+    return _expand(str(find_package_file(URDF_FILE) if path is None else path))
 
 
 def joint_limits(urdf: Optional[str] = None) -> Dict[str, JointLimits]:
@@ -83,19 +83,22 @@ def joint_limits(urdf: Optional[str] = None) -> Dict[str, JointLimits]:
     return limits
 
 
-def find_description() -> Path:
-    """Path of the package's own description, in the source tree or in an installed share folder.
+def find_package_file(relative: str) -> Path:
+    """Path of one of the package's own files, in the source tree or in an installed share folder.
+
+    Args:
+        relative: path inside the package, such as "config/calibration/sim.yaml".
 
     Raises:
         FileNotFoundError: neither has it.
     """
     tried = []
     for folder in Path(__file__).resolve().parents:
-        for candidate in (folder / "urdf" / URDF_FILE, folder / "share" / PACKAGE / "urdf" / URDF_FILE):
+        for candidate in (folder / relative, folder / "share" / PACKAGE / relative):
             if candidate.is_file():
                 return candidate
             tried.append(str(candidate))
-    raise FileNotFoundError(f"{URDF_FILE} was not found; searched: {', '.join(tried)}")
+    raise FileNotFoundError(f"{relative} was not found; searched: {', '.join(tried)}")
 
 
 @functools.lru_cache(maxsize=8)
