@@ -1,0 +1,618 @@
+"""A collection on disk: a folder that can be copied, resumed after any crash, and read without this package.
+
+Files (docs/data_format.md says more)::
+
+    collection.yaml            what was collected, how, with which model and calibration
+    trials.jsonl               one line a finished trial, appended and synced only after its bag is complete
+    faults.jsonl               one line an attempt that ended without a label; counted, never training data
+    bags/000001_left.bag       one bag a trial
+    bags/incomplete/           what a crash left behind: kept, never counted
+
+A trial is finished when its line is on disk. Its bag was written under another name, synced and renamed before
+that, so a line never speaks of a bag that is not there, whenever the process is killed.
+"""
+
+import contextlib
+import datetime
+import errno
+import fcntl
+import hashlib
+import json
+import math
+import os
+import re
+import threading
+from collections import Counter
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Set, Tuple
+
+import numpy as np
+import yaml
+from pydantic import Field
+
+from grasp_learning.config import ConfigError, Settings, load_settings
+from grasp_learning.trial import ARMS, Trial
+
+COLLECTION_FILE = "collection.yaml"
+TRIALS_FILE = "trials.jsonl"
+FAULTS_FILE = "faults.jsonl"
+BAGS_FOLDER = "bags"
+INCOMPLETE_FOLDER = "incomplete"
+LOCK_FILE = ".lock"
+PART_FILE = ".collection.yaml.part"
+BAG_NAME = re.compile(r"\.?(\d{6,})_(?:left|right)\.bag")
+
+# parts of a line of trials.jsonl and faults.jsonl
+GRASP_FIELDS = ("u", "v", "x", "y", "z", "theta", "theta_image", "bin", "patch_size", "sampler", "score")
+READING_FIELDS = ("force", "position", "gripping", "contact", "truth_known", "truth_held", "truth_object")
+FAULT_FIELDS = ("arm", "mode", "stage", "start", "end", "outcome", "detail", "put_back")
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+class CollectionError(Exception):
+    """A collection cannot be used; the message names the folder, the reason and the remedy."""
+
+
+class NotWritableError(CollectionError):
+    """The folder cannot be written to."""
+
+
+class DiskFullError(CollectionError):
+    """There is not enough room on the disk."""
+
+
+class NotACollectionError(CollectionError):
+    """The folder holds something else, or nothing where a collection is expected."""
+
+
+class WrongCollectionError(CollectionError):
+    """The folder holds another kind of collection than the one that is being started."""
+
+
+class MalformedCollectionError(CollectionError):
+    """A file of the collection is damaged; the message names the file and the line or key."""
+
+
+class CollectionInUseError(CollectionError):
+    """Another process is writing into the folder."""
+
+
+class RunInfo(Settings):
+    """What one run into a collection was started with; later runs may differ in all of it.
+
+    Attributes:
+        started: ISO 8601, UTC, wall clock.
+        arms: the arms that collect.
+        seed: of the run's random choices.
+        planner: name of the motion planner.
+        calibration: contents of the calibration file.
+        package_version: of grasp_learning.
+    """
+
+    started: str = ""
+    arms: List[str] = Field(min_length=1)
+    seed: int = Field(ge=0)
+    planner: str = ""
+    calibration: Dict[str, Any] = Field(default_factory=dict)
+    package_version: str = ""
+
+
+class CollectionInfo(RunInfo):
+    """Contents of collection.yaml: the first run's values, what makes the collection, and the later runs.
+
+    Attributes:
+        robot: "sim", "baxter" or "gazebo".
+        mode: "random" or "staged".
+        stage: stage of the curriculum, 0 for random collection.
+        model, model_sha256: file name and checksum of the model of a staged collection, else empty.
+        resumed: one entry for each later run.
+        format: version of this layout.
+    """
+
+    robot: str = Field(min_length=1)
+    mode: str = Field(min_length=1)
+    stage: int = Field(ge=0)
+    model: str = ""
+    model_sha256: str = ""
+    resumed: List[RunInfo] = Field(default_factory=list)
+    format: int = Field(default=1, ge=1, le=1)
+
+
+# what makes two collections the same kind; the model is compared by its contents, since files move
+KIND = ("robot", "mode", "stage", "model_sha256")
+
+
+def utc_now() -> str:
+    """Wall clock as ISO 8601 in UTC, to the second."""
+    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+
+
+def file_sha256(path) -> str:
+    """SHA-256 of a file as 64 hexadecimal digits.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        for block in iter(lambda: file.read(1 << 20), b""):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def trial_record(trial: Trial) -> Dict[str, Any]:
+    """A trial as one flat line of trials.jsonl, all but what the collection adds (number, bag, bag_bytes, run).
+
+    Parts the trial never reached are null. Units and frames are those of Trial.msg.
+    """
+    record: Dict[str, Any] = {
+        "arm": trial.arm,
+        "mode": trial.mode,
+        "stage": trial.stage,
+        "start": trial.start,
+        "end": trial.end,
+        "outcome": str(trial.outcome),
+        "detail": trial.detail,
+    }
+    region = trial.region
+    record["region_center"] = None if region is None else [float(value) for value in region.center]
+    record["region_height"] = None if region is None else region.height
+    grasp = {} if trial.grasp is None else asdict(trial.grasp)
+    for name in GRASP_FIELDS:
+        record[name] = grasp.get(name)
+    reading = {} if trial.reading is None else asdict(trial.reading)
+    for name in READING_FIELDS:
+        record[name] = reading.get(name)
+    record.update(put_back=list(trial.put_back), model=trial.model, model_sha256=trial.model_sha256)
+    return record
+
+
+def fault_record(trial: Trial) -> Dict[str, Any]:
+    """An attempt without a label as one line of faults.jsonl."""
+    record = trial_record(trial)
+    return {key: record[key] for key in FAULT_FIELDS}
+
+
+class Collection:
+    """A collection that is being written to, by this process alone.
+
+    Every method may be called from any thread; one lock keeps the writers apart. Use as a context manager, or
+    call :meth:`close`.
+
+    Attributes:
+        folder: where it lies.
+        info: contents of collection.yaml.
+        run: 1 for the run that made the folder, 2 for the first that resumed it, ...
+        recorded: finished trials on disk, those of earlier runs included.
+        outcomes: counts by outcome, attempts without a label included.
+        missing: lines of trials whose bag is gone or damaged; they are not counted.
+        notes: what resuming found and did, one sentence each, for a person.
+    """
+
+    def __init__(self, folder, info: CollectionInfo, minimum_free_bytes: int = 0):
+        """Create the folder, or resume the collection that lies in it.
+
+        Args:
+            info: what is to be collected; ``started`` and ``resumed`` are filled in here.
+            minimum_free_bytes: no trial is begun with less room than this on the disk.
+
+        Raises:
+            CollectionError: see its subclasses; nothing was changed, a fresh folder and its lock apart.
+        """
+        self.folder = Path(folder).expanduser().absolute()
+        self.notes: List[str] = []
+        self._minimum_free = minimum_free_bytes
+        self._mutex = threading.Lock()
+        self._closing = contextlib.ExitStack()
+        try:
+            with _explained(self.folder):
+                _prepare_folder(self.folder)
+                self._closing.callback(os.close, _lock(self.folder))
+                self.check_free_space()
+                self._open(info)
+        except BaseException:
+            self._closing.close()
+            raise
+
+    def _open(self, info: CollectionInfo) -> None:
+        bags = self.folder / BAGS_FOLDER
+        new = not (self.folder / COLLECTION_FILE).exists()
+        info = info.model_copy(update={"started": utc_now(), "resumed": []})
+        if not new:
+            info = _resumed_info(self.folder, info)
+        (bags / INCOMPLETE_FOLDER).mkdir(parents=True, exist_ok=True)
+        if not new:
+            for name in (TRIALS_FILE, FAULTS_FILE):
+                self.notes += _repair_journal(self.folder / name, bags / INCOMPLETE_FOLDER)
+        lines = [line for _, line in _read_trial_lines(self.folder)]
+        faults = list(faults_of(self.folder))
+        self.notes += _set_aside_unfinished(self.folder, {line["bag"] for line in lines})
+        self.missing = [line for line in lines if not _bag_is_complete(self.folder, line)]
+        gone = {line["number"] for line in self.missing}
+        present = [line for line in lines if line["number"] not in gone]
+        self.notes += [
+            f"{line['bag']} is missing or has another size than when it was written" for line in self.missing
+        ]
+        self._next = 1 + max([line["number"] for line in lines] + _numbers_in_names(bags), default=0)
+        self.outcomes = Counter(line["outcome"] for line in present + faults)
+        self.recorded = len(present)
+        _write_info(self.folder, info)
+        self.info, self.run = info, len(info.resumed) + 1
+        self._trials = _Journal(self.folder / TRIALS_FILE, self._closing)
+        self._faults = _Journal(self.folder / FAULTS_FILE, self._closing)
+        _sync_folder(bags)
+        _sync_folder(self.folder)
+
+    def check_free_space(self) -> None:
+        """Raise unless a trial has room on the disk.
+
+        Raises:
+            DiskFullError: less than the minimum is free.
+        """
+        status = os.statvfs(self.folder)
+        free = status.f_bavail * status.f_frsize
+        if free < self._minimum_free:
+            raise DiskFullError(
+                f"{self.folder}: {free / 1e9:.2f} GB free on its disk, {self._minimum_free / 1e9:.2f} GB wanted; "
+                "free some space, choose another folder, or lower minimum_free_gb"
+            )
+
+    def add_trial(self, record: Mapping[str, Any], make_bag: Callable[[int], bytes]) -> Tuple[int, Path]:
+        """Write one labelled trial; when this returns, it is on disk and will be reported from now on.
+
+        Args:
+            record: from :func:`trial_record`.
+            make_bag: contents of the bag for the trial's number.
+
+        Returns:
+            The trial's number and its bag.
+
+        Raises:
+            CollectionError: it could not be written; the collection is as before, the number stays unused.
+            ValueError: the record is not that of a labelled trial.
+        """
+        if record["arm"] not in ARMS or record["outcome"] not in ("SUCCESS", "FAILURE"):
+            raise ValueError(f"not a labelled trial: arm {record['arm']!r}, outcome {record['outcome']!r}")
+        with self._mutex, _explained(self.folder):
+            self.check_free_space()
+            number, self._next = self._next, self._next + 1
+            name = f"{number:06d}_{record['arm']}.bag"
+            content = make_bag(number)
+            path = self.folder / BAGS_FOLDER / name
+            added = {"bag": f"{BAGS_FOLDER}/{name}", "bag_bytes": len(content), "run": self.run, "written": utc_now()}
+            try:
+                _write_atomically(path, path.with_name(f".{name}.part"), content)
+                self._trials.append({"number": number, **record, **added})
+            except OSError:
+                # where even moving it fails, the next start sets it aside
+                with contextlib.suppress(OSError):
+                    _move_aside(path, path.parent / INCOMPLETE_FOLDER)
+                raise
+            self.recorded += 1
+            self.outcomes[record["outcome"]] += 1
+            return number, path
+
+    def add_fault(self, record: Mapping[str, Any]) -> None:
+        """Count an attempt that ended without a label; on disk when this returns.
+
+        Args:
+            record: from :func:`fault_record`.
+
+        Raises:
+            CollectionError: it could not be written.
+        """
+        with self._mutex, _explained(self.folder):
+            self._faults.append({**record, "run": self.run, "written": utc_now()})
+            self.outcomes[record["outcome"]] += 1
+
+    def close(self) -> None:
+        """Finish what is being written, and let others write. May be called twice."""
+        with self._mutex:
+            self._closing.close()
+
+    def __enter__(self) -> "Collection":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()
+
+
+def load_info(folder) -> CollectionInfo:
+    """Contents of a collection's collection.yaml.
+
+    Raises:
+        CollectionError: there is none, or it is malformed.
+    """
+    folder = Path(folder)
+    if not (folder / COLLECTION_FILE).is_file():
+        raise NotACollectionError(f"{folder}: no {COLLECTION_FILE} here; name the folder of a collection")
+    try:
+        return load_settings(CollectionInfo, folder / COLLECTION_FILE)
+    except ConfigError as error:
+        raise MalformedCollectionError(
+            f"{error}\n{folder}: repair {COLLECTION_FILE}, or choose another folder"
+        ) from None
+
+
+def trials_of(folder) -> Iterator[Dict[str, Any]]:
+    """Finished trials of a collection, in the order in which they were written; may be read while it grows.
+
+    Trials whose bag is gone are left out: :func:`missing_of` has them. A last line without its newline is a trial
+    that is being written, or was when the process died: it is not finished, and is left out too.
+
+    Raises:
+        MalformedCollectionError: a line is not a trial; the message names it.
+    """
+    folder = Path(folder)
+    return (line for _, line in _read_trial_lines(folder) if _bag_is_complete(folder, line))
+
+
+def count_trials(folder) -> int:
+    """How many finished trials a folder holds; 0 where there is no collection yet.
+
+    Raises:
+        MalformedCollectionError: a line is not a trial; the message names it.
+    """
+    return sum(1 for _ in trials_of(folder))
+
+
+def missing_of(folder) -> List[Dict[str, Any]]:
+    """Finished trials whose bag is gone, or is not as long as it was when it was written.
+
+    Raises:
+        MalformedCollectionError: a line is not a trial; the message names it.
+    """
+    folder = Path(folder)
+    return [line for _, line in _read_trial_lines(folder) if not _bag_is_complete(folder, line)]
+
+
+def faults_of(folder) -> Iterator[Dict[str, Any]]:
+    """Attempts of a collection that ended without a label.
+
+    Raises:
+        MalformedCollectionError: a line is not such an attempt; the message names it.
+    """
+    path = Path(folder) / FAULTS_FILE
+    for _, line in _read_journal(path, {"arm": str, "outcome": str}):
+        yield line
+
+
+def _read_trial_lines(folder: Path) -> Iterator[Tuple[int, Dict[str, Any]]]:
+    seen: Set[int] = set()
+    path = folder / TRIALS_FILE
+    keys = {"number": int, "arm": str, "outcome": str, "bag": str, "bag_bytes": int}
+    for place, line in _read_journal(path, keys):
+        if line["number"] in seen:
+            raise MalformedCollectionError(f"{path}, line {place}: number {line['number']} is there twice")
+        seen.add(line["number"])
+        yield place, line
+
+
+def _read_journal(path: Path, keys: Mapping[str, type]) -> Iterator[Tuple[int, Dict[str, Any]]]:
+    """Lines of a file of JSON objects, with their places from 1; a last line without newline is left out."""
+    if not path.exists():
+        return
+    lines = path.read_bytes().split(b"\n")[:-1]
+    for place, text in enumerate(lines, 1):
+        line = _parse_object(text)
+        if line is None:
+            raise MalformedCollectionError(f"{path}, line {place}: expected a JSON object; repair or remove the line")
+        for key, kind in keys.items():
+            if not isinstance(line.get(key), kind):
+                raise MalformedCollectionError(
+                    f"{path}, line {place}: key '{key}' is {line.get(key)!r}, expected {kind.__name__}; repair the line"
+                )
+        yield place, line
+
+
+def _parse_object(text: bytes) -> Optional[Dict[str, Any]]:
+    try:
+        value = json.loads(text)
+    except ValueError:  # UnicodeDecodeError is one
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _bag_is_complete(folder: Path, line: Mapping[str, Any]) -> bool:
+    try:
+        return (folder / line["bag"]).stat().st_size == line["bag_bytes"]
+    except FileNotFoundError:
+        return False
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"{type(value).__name__} {value!r} has no place in a line of JSON")
+
+
+class _Journal:
+    """A file of JSON objects, one a line, that only grows by whole lines."""
+
+    def __init__(self, path: Path, closing: contextlib.ExitStack):
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        closing.callback(os.close, self._file)
+        self._size = os.fstat(self._file).st_size
+
+    def append(self, line: Mapping[str, Any]) -> None:
+        """Write a line and sync it; after an error the file ends where it did before."""
+        # JSON knows no NaN: a score that is not known is null
+        finite = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in line.items()}
+        content = json.dumps(finite, allow_nan=False, ensure_ascii=False, default=_plain).encode() + b"\n"
+        self._cut_torn_line()
+        try:
+            _write_all(self._file, content)
+            os.fsync(self._file)
+        except OSError:
+            # where even this fails, the next append cuts the torn line off
+            with contextlib.suppress(OSError):
+                self._cut_torn_line()
+            raise
+        self._size += len(content)
+
+    def _cut_torn_line(self) -> None:
+        if os.fstat(self._file).st_size != self._size:
+            os.ftruncate(self._file, self._size)
+
+
+@contextlib.contextmanager
+def _explained(folder: Path):
+    """Turn the system's errors into CollectionErrors that say what to do."""
+    try:
+        yield
+    except OSError as error:
+        name = f" ({error.filename})" if error.filename and str(error.filename) != str(folder) else ""
+        reason = f"{folder}: {error.strerror}{name}"
+        if error.errno in FULL:
+            raise DiskFullError(f"{reason}; free some space or choose another folder") from error
+        if error.errno in FORBIDDEN:
+            raise NotWritableError(f"{reason}; make it writable for this user or choose another folder") from error
+        raise CollectionError(f"{reason}; choose another folder") from error
+
+
+def _prepare_folder(folder: Path) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise NotACollectionError(f"{folder}: is a file; name a folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    # a process that was killed at the very beginning leaves a lock and an unfinished collection.yaml
+    names = {entry.name for entry in folder.iterdir()} - {LOCK_FILE, PART_FILE}
+    if COLLECTION_FILE in names:
+        return
+    bags = folder / BAGS_FOLDER
+    if names - {BAGS_FOLDER} or (bags.exists() and any(path.is_file() for path in bags.rglob("*"))):
+        raise NotACollectionError(
+            f"{folder}: holds files but no {COLLECTION_FILE}, so it is no collection; choose a new or empty folder"
+        )
+
+
+def _lock(folder: Path) -> int:
+    """Take the folder for this process; the lock lives as long as the returned file is open."""
+    file = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.ftruncate(file, 0)
+        os.write(file, f"{os.getpid()}\n".encode())
+    except BlockingIOError:
+        holder = os.read(file, 32).decode(errors="replace").strip() or "unknown"
+        os.close(file)
+        raise CollectionInUseError(
+            f"{folder}: process {holder} is writing into it; wait until it ends, or choose another folder"
+        ) from None
+    except OSError:
+        os.close(file)
+        raise
+    return file
+
+
+def _resumed_info(folder: Path, wanted: CollectionInfo) -> CollectionInfo:
+    """The folder's info with this run added, once both are known to be of one kind."""
+    found = load_info(folder)
+    for key in KIND:
+        ours, theirs = getattr(wanted, key), getattr(found, key)
+        if ours != theirs:
+            raise WrongCollectionError(
+                f"{folder}: another kind of collection, {key} is {theirs!r} there and {ours!r} now; "
+                f"start it with {key} {theirs!r}, or choose another folder"
+            )
+    run = RunInfo(**{key: getattr(wanted, key) for key in RunInfo.model_fields})
+    return found.model_copy(update={"resumed": found.resumed + [run]})
+
+
+def _write_info(folder: Path, info: CollectionInfo) -> None:
+    text = yaml.safe_dump(info.model_dump(), sort_keys=False, allow_unicode=True)
+    _write_atomically(folder / COLLECTION_FILE, folder / PART_FILE, text.encode())
+
+
+def _repair_journal(path: Path, aside: Path) -> List[str]:
+    """Make a journal end with a whole line; what was torn off lies in `aside` afterwards."""
+    if not path.exists():
+        return []
+    content = path.read_bytes()
+    end = content.rfind(b"\n") + 1
+    tail = content[end:]
+    if not tail:
+        return []
+    file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
+    try:
+        if _parse_object(tail) is not None:
+            # only the newline is missing: no part of an object is itself an object
+            _write_all(file, b"\n")
+            note = f"{path.name}: gave the last line the newline it lacked"
+        else:
+            kept = _free_name(aside / f"{path.name}.torn")
+            _write_atomically(kept, kept.with_name(f".{kept.name}.part"), tail)
+            os.ftruncate(file, end)
+            note = f"{path.name}: set a torn last line aside as {kept.relative_to(path.parent)}"
+        os.fsync(file)
+    finally:
+        os.close(file)
+    return [note]
+
+
+def _set_aside_unfinished(folder: Path, indexed: Set[str]) -> List[str]:
+    """Move what is in the folder of bags but not in the index into bags/incomplete."""
+    notes = []
+    for path in sorted((folder / BAGS_FOLDER).iterdir()):
+        if path.is_file() and str(path.relative_to(folder)) not in indexed:
+            kept = _move_aside(path, path.parent / INCOMPLETE_FOLDER)
+            notes.append(f"set the unfinished {path.name} aside as {kept.relative_to(folder)}")
+    return notes
+
+
+def _move_aside(path: Path, aside: Path) -> Path:
+    kept = _free_name(aside / path.name)
+    os.rename(path, kept)
+    _sync_folder(aside)
+    _sync_folder(path.parent)
+    return kept
+
+
+def _free_name(path: Path) -> Path:
+    """The path itself, or with .1, .2, ... behind it if there is such a file already."""
+    candidate, count = path, 0
+    while candidate.exists():
+        count += 1
+        candidate = path.with_name(f"{path.name}.{count}")
+    return candidate
+
+
+def _numbers_in_names(bags: Path) -> List[int]:
+    matches = (BAG_NAME.match(path.name) for path in bags.rglob("*"))
+    return [int(match.group(1)) for match in matches if match]
+
+
+def _write_atomically(path: Path, part: Path, content: bytes) -> None:
+    """Write a file under another name, sync it, give it its name, sync the folder.
+
+    After an error neither name exists (an older file keeps its name): on a full disk leftovers make things worse.
+    """
+    try:
+        file = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+        try:
+            _write_all(file, content)
+            os.fsync(file)
+        finally:
+            os.close(file)
+        os.rename(part, path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            part.unlink()
+        raise
+    _sync_folder(path.parent)
+
+
+def _write_all(file: int, content: bytes) -> None:
+    view = memoryview(content)
+    while view:
+        view = view[os.write(file, view) :]
+
+
+def _sync_folder(folder: Path) -> None:
+    file = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
