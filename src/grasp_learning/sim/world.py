@@ -1,0 +1,385 @@
+"""The simulated workcell: Baxter, a table, and objects that fall, roll, are held and get lost.
+
+The world frame is the robot's ``base`` frame. Nothing here knows of servos or of ROS; ``sim/baxter.py`` drives the
+robot, ``sim/cameras.py`` looks at the world.
+"""
+
+import logging
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
+
+import mujoco
+import numpy as np
+from pydantic import Field
+
+from grasp_learning.calibration import Calibration, load_calibration
+from grasp_learning.config import Settings
+from grasp_learning.geometry import transform
+from grasp_learning.robot_description import NEUTRAL, SIDES, arm_joints, find_package_file, finger_joints, joint_limits
+from grasp_learning.sim import robot_model
+from grasp_learning.sim.objects import ObjectSpec, add_to_spec
+
+log = logging.getLogger(__name__)
+
+TABLE_THICKNESS = 0.04
+FLOOR_Z = -0.93
+
+# What a geom belongs to, where it is not object number 0, 1, ...
+_FIXED, _ROBOT = -1, -2
+_FINGERS = {"left": -3, "right": -4}
+
+_FATAL_WARNINGS = [
+    mujoco.mjtWarning.mjWARN_BADQPOS,
+    mujoco.mjtWarning.mjWARN_BADQVEL,
+    mujoco.mjtWarning.mjWARN_BADQACC,
+    mujoco.mjtWarning.mjWARN_BADCTRL,
+]
+
+
+class SimulationDiverged(RuntimeError):
+    """The physics produced NaN or absurd velocities. The state is lost: call :meth:`World.reset`."""
+
+
+class SceneError(RuntimeError):
+    """The objects could not be laid out on the table."""
+
+
+class Circle(NamedTuple):
+    """A place on the table to keep free: centre and radius (m)."""
+
+    x: float
+    y: float
+    radius: float
+
+
+class WorldSettings(Settings):
+    """Physics and layout of the simulated workcell.
+
+    Attributes:
+        time_step: of the physics (s).
+        calibration: file with the table and the Kinect's pose; None is config/calibration/sim.yaml.
+        workspace_x: where objects are dropped (m), within the reach of the arms.
+        workspace_y: distance from the plane y = 0 at which they are dropped (m), on either side.
+        workspace_margin: how far outside of it they may come to rest when scattered (m).
+        drop_height: free fall of a dropped object (m).
+        settle_time: most time an object may take to come to rest (s).
+        scatter_attempts: how often objects that fell off or roll on are dropped again.
+        max_velocity: of any joint or object; above it the simulation has diverged (m/s, rad/s).
+    """
+
+    time_step: float = Field(0.002, gt=0.0, le=0.005)
+    calibration: Optional[str] = None
+    workspace_x: Tuple[float, float] = (0.52, 0.80)
+    workspace_y: Tuple[float, float] = (0.10, 0.42)
+    workspace_margin: float = Field(0.04, ge=0.0)
+    drop_height: float = Field(0.02, ge=0.0, le=0.5)
+    settle_time: float = Field(4.0, gt=0.0)
+    scatter_attempts: int = Field(12, ge=1)
+    max_velocity: float = Field(200.0, gt=0.0)
+
+
+class World:
+    """The physics of the workcell.
+
+    Args:
+        seed: of everything that varies in the world itself.
+        objects: what can lie on the table; it starts empty, with the objects parked on the floor behind the robot.
+        settings: see :class:`WorldSettings`.
+
+    Raises:
+        ConfigError: the calibration file is missing or malformed.
+    """
+
+    def __init__(self, seed: int, objects: Sequence[ObjectSpec], settings: Optional[WorldSettings] = None):
+        self.seed = seed
+        self.settings = settings or WorldSettings()
+        self.objects = list(objects)
+        self.object_names = _unique_names(self.objects)
+        path = self.settings.calibration or find_package_file("config/calibration/sim.yaml")
+        self.calibration = load_calibration(path)
+        self.table = self.calibration.table
+        # Without a handler MuJoCo writes its warnings to a file in the working directory
+        mujoco.set_mju_user_warning(lambda message: log.warning("MuJoCo: %s", message))
+        self.model = self._build()
+        self.data = mujoco.MjData(self.model)
+        self._index()
+        self.reset()
+
+    # --- construction -------------------------------------------------------------------------------------------
+
+    def _build(self) -> mujoco.MjModel:
+        spec = robot_model.baxter_spec()
+        spec.option.timestep = self.settings.time_step
+        spec.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
+        spec.option.cone = mujoco.mjtCone.mjCONE_ELLIPTIC
+        spec.option.impratio = 10.0
+        # A diverged state must be seen, not silently replaced by the initial one
+        spec.option.disableflags |= mujoco.mjtDisableBit.mjDSBL_AUTORESET
+        _add_workcell(spec, self.calibration)
+        for name, obj in zip(self.object_names, self.objects):
+            _add_object(spec, name, obj)
+        return spec.compile()
+
+    def _index(self) -> None:
+        model = self.model
+        bodies = [model.body(name).id for name in self.object_names]
+        self._object_bodies = np.array(bodies, int)
+        joints = model.body_jntadr[self._object_bodies]
+        self._qpos = model.jnt_qposadr[joints][:, None] + np.arange(7)
+        self._qvel = model.jnt_dofadr[joints][:, None] + np.arange(6)
+        self._robot_joints = [(side, arm_joints(side)) for side in SIDES]
+        owner = np.full(model.nbody, _ROBOT)
+        owner[model.body_weldid == 0] = _FIXED
+        owner[self._object_bodies] = np.arange(len(bodies))
+        for side in SIDES:
+            fingers = [model.joint(name).bodyid[0] for name in finger_joints(side)]
+            owner[np.isin(model.body_weldid, fingers)] = _FINGERS[side]
+        self._geom_owner = owner[model.geom_bodyid]
+
+    # --- time ---------------------------------------------------------------------------------------------------
+
+    @property
+    def time(self) -> float:
+        """Simulated time (s)."""
+        return self.data.time
+
+    def step(self, n: int = 1) -> None:
+        """Advance by n physical time steps.
+
+        Raises:
+            SimulationDiverged: the state is no longer usable.
+        """
+        mujoco.mj_step(self.model, self.data, nstep=n)
+        self.check()
+
+    def check(self) -> None:
+        """Look at the state after steps.
+
+        Raises:
+            SimulationDiverged: MuJoCo warned of it, or a velocity is absurd.
+        """
+        numbers = self.data.warning.number
+        bad = [str(kind) for kind in _FATAL_WARNINGS if numbers[kind]]
+        # written so that NaN is caught, too
+        if bad or not np.abs(self.data.qvel).max() <= self.settings.max_velocity:
+            raise SimulationDiverged(f"at {self.time:.3f} s: {', '.join(bad) or 'a velocity is NaN or absurd'}")
+
+    def reset(self) -> None:
+        """Time 0, arms at neutral, grippers open, the table empty."""
+        mujoco.mj_resetData(self.model, self.data)
+        limits = joint_limits()
+        for side in SIDES:
+            for name, angle in zip(arm_joints(side), NEUTRAL):
+                self.data.joint(name).qpos = angle
+                self.data.actuator(name).ctrl = angle
+            travel = limits[finger_joints(side)[0]].upper
+            for name, sign in zip(finger_joints(side), (1.0, -1.0)):
+                self.data.joint(name).qpos = sign * travel
+            self.data.actuator(f"{side}_gripper").ctrl = 2 * travel
+        self.clear_table()
+
+    # --- objects ------------------------------------------------------------------------------------------------
+
+    def clear_table(self) -> None:
+        """Park all objects on the floor behind the robot, out of every camera's view."""
+        for index, obj in enumerate(self.objects):
+            pos = (-1.2 - 0.4 * (index // 6), -1.0 + 0.4 * (index % 6), FLOOR_Z + obj.extents[2] / 2)
+            self._place(index, pos, (1.0, 0.0, 0.0, 0.0))
+        mujoco.mj_forward(self.model, self.data)
+
+    def scatter(self, rng: np.random.Generator) -> None:
+        """Drop all objects onto the table, about half of them on each side, and wait until they are at rest.
+
+        Time goes on meanwhile, and the robot holds its set-points.
+
+        Raises:
+            SceneError: objects still fell off or rolled on after all attempts.
+            SimulationDiverged: see :meth:`step`.
+        """
+        self.clear_table()
+        order = rng.permutation(len(self.objects))
+        signs = {int(index): 1.0 if rank % 2 == 0 else -1.0 for rank, index in enumerate(order)}
+        pending = [int(index) for index in order]
+        for _ in range(self.settings.scatter_attempts):
+            for index in pending:
+                self._drop(index, signs[index], rng)
+                self.step(self._steps(0.12))
+            moving = self._settle()
+            pending = [index for index in signs if index in moving or self._misplaced(index, signs[index])]
+            if not pending:
+                return
+        names = ", ".join(self.object_names[index] for index in pending)
+        raise SceneError(f"after {self.settings.scatter_attempts} attempts these do not rest on the table: {names}")
+
+    def objects_off_table(self) -> List[str]:
+        """Names of the objects that lie neither on the table nor in a hand."""
+        held = {self.held(side) for side in SIDES}
+        positions = self.data.qpos[self._qpos[:, :3]]
+        return [name for name, pos in zip(self.object_names, positions) if self._is_off(pos) and name not in held]
+
+    def put_back(self, rng: np.random.Generator, avoid: Optional[Sequence[Circle]] = None) -> List[str]:
+        """Put the objects that left the table back onto a free place of it, away from the grippers.
+
+        An object for which there is no free place now stays where it is, for the next call.
+
+        Args:
+            avoid: places to keep free; None is 0.2 m around each gripper.
+
+        Returns:
+            Names of the objects that were put back.
+        """
+        if avoid is None:
+            hands = [self.data.body(f"{side}_gripper").xpos for side in SIDES]
+            avoid = [Circle(float(hand[0]), float(hand[1]), 0.2) for hand in hands]
+        names = [name for name in self.objects_off_table() if self._put_back_one(name, avoid, rng)]
+        if names:
+            mujoco.mj_forward(self.model, self.data)
+        return names
+
+    def held(self, side: str) -> Optional[str]:
+        """The object that this hand really holds: it touches the fingers and is clear of the table.
+
+        Clear means that neither the object nor a chain of objects that it touches rests on something fixed.
+        """
+        contacts = self._geom_owner[self.data.contact.geom[self.data.contact.dist < 0.001]]
+        for index in _partners(contacts, _FINGERS[side]):
+            if index >= 0 and not _is_supported(contacts, index):
+                return self.object_names[index]
+        return None
+
+    def object_poses(self) -> Dict[str, np.ndarray]:
+        """T_base_object (4, 4) of every object."""
+        poses = {}
+        for name, address in zip(self.object_names, self._qpos):
+            rotation = np.empty(9)
+            mujoco.mju_quat2Mat(rotation, self.data.qpos[address[3:]])
+            poses[name] = transform(rotation.reshape(3, 3), self.data.qpos[address[:3]])
+        return poses
+
+    # --- helpers ------------------------------------------------------------------------------------------------
+
+    def _steps(self, seconds: float) -> int:
+        return max(1, int(round(seconds / self.settings.time_step)))
+
+    def _place(self, index: int, pos: Sequence[float], quat: Sequence[float]) -> None:
+        self.data.qpos[self._qpos[index]] = np.concatenate([pos, quat])
+        self.data.qvel[self._qvel[index]] = 0.0
+        self.data.qacc_warmstart[self._qvel[index]] = 0.0
+
+    def _drop(self, index: int, sign: float, rng: np.random.Generator) -> None:
+        """Place an object at rest above a random point of a half, just above whatever is there."""
+        x = rng.uniform(*self.settings.workspace_x)
+        y = sign * rng.uniform(*self.settings.workspace_y)
+        upright = rng.random() < 0.5
+        quat = _random_quaternion(rng, upright)
+        reach = self.objects[index].extents[2] / 2 if upright else self.objects[index].radius
+        for height in np.arange(self.settings.drop_height, 0.5, 0.03):
+            self._place(index, (x, y, self.table.z + reach + height), quat)
+            if self._is_free(index):
+                return
+
+    def _is_free(self, index: int) -> bool:
+        """Whether an object, as placed, overlaps nothing."""
+        mujoco.mj_kinematics(self.model, self.data)
+        mujoco.mj_collision(self.model, self.data)
+        return not np.any(self._geom_owner[self.data.contact.geom] == index)
+
+    def _settle(self) -> List[int]:
+        """Step until all objects are at rest; indices of those that still move when time is up."""
+        moving = np.ones(len(self.objects), bool)
+        quiet = 0
+        for _ in range(self._steps(self.settings.settle_time) // self._steps(0.05)):
+            self.step(self._steps(0.05))
+            velocity = np.abs(self.data.qvel[self._qvel])
+            moving = (velocity[:, :3].max(axis=1) > 0.01) | (velocity[:, 3:].max(axis=1) > 0.15)
+            quiet = 0 if moving.any() else quiet + 1
+            if quiet == 3:
+                break
+        return [int(index) for index in np.flatnonzero(moving)]
+
+    def _misplaced(self, index: int, sign: float) -> bool:
+        x, y, _ = pos = self.data.qpos[self._qpos[index, :3]]
+        margin = self.settings.workspace_margin
+        inside_x = self.settings.workspace_x[0] - margin <= x <= self.settings.workspace_x[1] + margin
+        inside_y = self.settings.workspace_y[0] - margin <= sign * y <= self.settings.workspace_y[1] + margin
+        return self._is_off(pos) or not (inside_x and inside_y)
+
+    def _is_off(self, pos: np.ndarray) -> bool:
+        table = self.table
+        over = table.x_min <= pos[0] <= table.x_max and table.y_min <= pos[1] <= table.y_max
+        return not over or pos[2] < table.z
+
+    def _put_back_one(self, name: str, avoid: Sequence[Circle], rng: np.random.Generator) -> bool:
+        index = self.object_names.index(name)
+        before = self.data.qpos[self._qpos[index]].copy()
+        radius = float(np.linalg.norm(self.objects[index].extents[:2]) / 2)
+        for _ in range(100):
+            x = rng.uniform(*self.settings.workspace_x)
+            y = rng.choice([-1.0, 1.0]) * rng.uniform(*self.settings.workspace_y)
+            if any(np.hypot(x - c.x, y - c.y) < c.radius + radius for c in avoid):
+                continue
+            z = self.table.z + self.objects[index].extents[2] / 2 + 0.005
+            self._place(index, (x, y, z), _random_quaternion(rng, upright=True))
+            if self._is_free(index):
+                return True
+        self._place(index, before[:3], before[3:])
+        log.warning("no free place on the table for %s", name)
+        return False
+
+
+def _unique_names(objects: Sequence[ObjectSpec]) -> List[str]:
+    """The objects' names; a second mug_00 becomes mug_00_2."""
+    counts: Dict[str, int] = {}
+    names = []
+    for obj in objects:
+        counts[obj.name] = counts.get(obj.name, 0) + 1
+        names.append(obj.name if counts[obj.name] == 1 else f"{obj.name}_{counts[obj.name]}")
+    return names
+
+
+def _add_workcell(spec: mujoco.MjSpec, calibration: Calibration) -> None:
+    table = calibration.table
+    centre = [(table.x_min + table.x_max) / 2, (table.y_min + table.y_max) / 2, table.z - TABLE_THICKNESS / 2]
+    half = [(table.x_max - table.x_min) / 2, (table.y_max - table.y_min) / 2, TABLE_THICKNESS / 2]
+    box = {"type": mujoco.mjtGeom.mjGEOM_BOX, "rgba": [0.85, 0.85, 0.83, 1.0]}
+    spec.worldbody.add_geom(name="table", pos=centre, size=half, friction=[0.6, 0.005, 0.0001], **box)
+    spec.worldbody.add_geom(name="floor", type=mujoco.mjtGeom.mjGEOM_PLANE, pos=[0, 0, FLOOR_Z], size=[4, 4, 0.1])
+
+
+def _add_object(spec: mujoco.MjSpec, name: str, obj: ObjectSpec) -> None:
+    body = add_to_spec(spec, obj, name)
+    for geom in body.geoms:
+        # The stiffest contact that the time step allows: pads sink in by fractions of a millimetre
+        geom.solref = [2.0 * spec.option.timestep, 1.0]
+        geom.solimp = [0.95, 0.99, 0.001, 0.5, 2.0]
+    # Stands for air and table cloth (N s/m, N m s): what was pushed comes to rest
+    for joint in body.joints:
+        joint.damping = [0.0002, 0.0, 0.0]
+
+
+def _random_quaternion(rng: np.random.Generator, upright: bool) -> np.ndarray:
+    """(w, x, y, z): a random yaw, or any orientation."""
+    if upright:
+        half = rng.uniform(0.0, np.pi)
+        return np.array([np.cos(half), 0.0, 0.0, np.sin(half)])
+    quat = rng.standard_normal(4)
+    return quat / np.linalg.norm(quat)
+
+
+def _partners(contacts: np.ndarray, owner: int) -> List[int]:
+    """What touches an owner; contacts is (n, 2) of owners."""
+    first = contacts[contacts[:, 0] == owner, 1]
+    second = contacts[contacts[:, 1] == owner, 0]
+    return sorted({int(other) for other in np.concatenate([first, second])})
+
+
+def _is_supported(contacts: np.ndarray, index: int) -> bool:
+    """Whether an object, or a chain of objects that it touches, rests on something fixed."""
+    seen, todo = {index}, [index]
+    while todo:
+        for other in _partners(contacts, todo.pop()):
+            if other == _FIXED:
+                return True
+            if other >= 0 and other not in seen:
+                seen.add(other)
+                todo.append(other)
+    return False
