@@ -4,7 +4,8 @@ import mujoco
 import numpy as np
 import pytest
 
-from grasp_learning.sim.objects import FRICTION_RANGE, GAP_CLOSED, GAP_OPEN, MASS_RANGE, add_to_spec, catalogue
+from grasp_learning.robot_description import GAP_CLOSED, GAP_OPEN
+from grasp_learning.sim.objects import FRICTION_RANGE, MASS_RANGE, add_to_spec, catalogue
 from grasp_learning.sim.shapes import box, horizontal_widths
 
 SPACING = 0.5

@@ -11,12 +11,10 @@ from typing import List, Optional, Sequence, Tuple
 import mujoco
 import numpy as np
 
+from grasp_learning.robot_description import GAP_CLOSED, GAP_OPEN
 from grasp_learning.sim.heldout_makers import TEST_MAKERS
 from grasp_learning.sim.object_makers import ROUND, TRAIN_MAKERS, Look
 from grasp_learning.sim.shapes import UPRIGHT, GeomSpec, bounds, horizontal_widths
-
-GAP_CLOSED, GAP_OPEN = 0.037, 0.075
-"""The gap between the finger pads (m): nothing thinner is held, nothing wider fits."""
 
 MASS_RANGE = (0.02, 0.5)
 DENSITY_RANGE = (150.0, 600.0)
