@@ -1,0 +1,82 @@
+"""The label of a grasp: what the gripper says after the lift (paper, section III.A).
+
+A grasp succeeded if the gripper's force reading reaches a threshold while its own ``gripping`` flag is set. A
+reading that is missing, stale, uncalibrated or impossible gives no label at all: it must not become training data.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Optional, Sequence
+
+from grasp_learning.trial import Outcome
+
+
+@dataclass(frozen=True)
+class GripperSample:
+    """One state message of the gripper.
+
+    Attributes:
+        force: percent of the gripper's maximum.
+        position: percent of its travel, 0 closed.
+        gripping, calibrated: its own flags; None where the gripper says "unknown".
+        age: time since the sample was received (s).
+    """
+
+    force: float
+    position: float
+    gripping: Optional[bool]
+    calibrated: Optional[bool]
+    age: float = 0.0
+
+
+@dataclass(frozen=True)
+class Label:
+    """A labelled reading.
+
+    Attributes:
+        outcome: SUCCESS, FAILURE, or SENSOR_FAULT where the reading cannot be trusted.
+        force, position: means over the samples (percent); NaN without samples.
+        gripping: what most samples say.
+        message: why, for a person.
+    """
+
+    outcome: Outcome
+    force: float
+    position: float
+    gripping: bool
+    message: str
+
+
+def label_grasp(samples: Sequence[GripperSample], force_threshold: float, max_age: float) -> Label:
+    """Label a grasp from the gripper's samples at the top of the lift.
+
+    Args:
+        force_threshold: percent of the gripper's maximum from which on something is held.
+        max_age: a sample older than this (s) is stale.
+    """
+    if not samples:
+        return Label(Outcome.SENSOR_FAULT, math.nan, math.nan, False, "the gripper sent no state after the lift")
+    force = sum(sample.force for sample in samples) / len(samples)
+    position = sum(sample.position for sample in samples) / len(samples)
+    gripping = 2 * sum(sample.gripping is True for sample in samples) > len(samples)
+    problem = next(filter(None, (_problem(sample, max_age) for sample in samples)), "")
+    if problem:
+        return Label(Outcome.SENSOR_FAULT, force, position, gripping, problem)
+    held = gripping and force >= force_threshold
+    says = "gripping" if gripping else "not gripping"
+    message = f"force {force:.0f} %, {says}, threshold {force_threshold:g} %"
+    return Label(Outcome.SUCCESS if held else Outcome.FAILURE, force, position, gripping, message)
+
+
+def _problem(sample: GripperSample, max_age: float) -> str:
+    if sample.age > max_age:
+        return f"the gripper's state is {sample.age:.2f} s old (at most {max_age:g} s)"
+    if sample.calibrated is not True:
+        return "the gripper is not calibrated, so its force means nothing"
+    if sample.gripping is None:
+        return "the gripper does not know whether it grips"
+    if not 0.0 <= sample.force <= 100.0:
+        return f"the gripper's force reads {sample.force:g} %, outside 0 to 100 %"
+    if not math.isfinite(sample.position):
+        return f"the gripper's position reads {sample.position:g}"
+    return ""

@@ -1,0 +1,291 @@
+"""One of Baxter's arms: streams trajectories to it, watches it while it moves, holds it still while others work.
+
+Everything runs in the caller's thread. Each loop looks at the robot first: an arm that is disabled, e-stopped,
+silent or off its path gets no further command.
+"""
+
+from typing import Callable, Optional
+
+import numpy as np
+from scipy.interpolate import CubicHermiteSpline
+
+from grasp_learning.config import Settings
+from grasp_learning.robot_description import arm_joints
+from grasp_learning.ros.faults import Cancelled, RobotFault
+
+GRID = 0.01  # s of trajectory time between precomputed samples
+
+
+class ArmSettings(Settings):
+    """How an arm is streamed and watched; config/arm_executor.yaml says what each key means."""
+
+    period: float = 0.01
+    max_step: float = 0.03
+    command_timeout: float = 0.5
+    tracking_tolerance: float = 0.25
+    goal_tolerance: float = 0.02
+    hold_tolerance: float = 0.05
+    settle_timeout: float = 3.0
+    joint_state_timeout: float = 0.2
+    clock_timeout: float = 5.0
+    cancel_stop_time: float = 0.2
+    contact_stop_time: float = 0.05
+    contact_force: float = 18.0
+    contact_samples: int = 2
+    contact_backoff: float = 0.004
+
+
+class Contact:
+    """Whether the vertical force at the endpoint departs from its value before the motion.
+
+    Args:
+        force: reads the force (N).
+        threshold: departure that counts as contact (N).
+        samples: so many readings in a row make a contact; one alone may be noise.
+        height: height (m) of the endpoint at joints (7,), to back off by.
+    """
+
+    def __init__(self, force: Callable[[], float], threshold: float, samples: int, height: Callable):
+        self._force, self._threshold, self._samples = force, threshold, samples
+        self.height = height
+        self._baseline = 0.0
+        self._over = 0
+
+    def set_baseline(self, readings) -> None:
+        """Take the mean of readings (N) at rest for the force without contact."""
+        self._baseline = float(np.mean(readings))
+
+    def __call__(self) -> bool:
+        self._over = self._over + 1 if abs(self._force() - self._baseline) > self._threshold else 0
+        return self._over >= self._samples
+
+
+class Arm:
+    """The robot side of an executor.
+
+    Args:
+        limb: baxter_interface.Limb of the side, or one that behaves like it.
+        joints: a JointFeed.
+        state: returns the robot's newest AssemblyState.
+        cancelled: whether the goal in progress was cancelled.
+        clock: a RosClock.
+    """
+
+    def __init__(self, side: str, limb, joints, state: Callable, clock, settings: ArmSettings):
+        self.side = side
+        self.settings = settings
+        self.clock = clock
+        self.cancelled: Callable[[], bool] = lambda: False
+        self._limb, self._joints, self._state = limb, joints, state
+        self._names = arm_joints(side)
+        self._held: Optional[np.ndarray] = None
+        self._next = clock.now()
+        limb.set_command_timeout(settings.command_timeout)
+
+    def q(self) -> np.ndarray:
+        """(7,) measured joints (rad).
+
+        Raises:
+            RobotFault: there are none, or they are old.
+        """
+        self._check_joints()
+        return self._joints.positions(self.side)
+
+    def other_q(self) -> np.ndarray:
+        """(7,) measured joints (rad) of the other arm."""
+        self._check_joints()
+        return self._joints.positions("right" if self.side == "left" else "left")
+
+    def check(self) -> None:
+        """Raise RobotFault unless the robot is enabled, not stopped, and reports its joints."""
+        self._check_state()
+        self._check_joints()
+
+    def follow(self, trajectory, contact: Optional[Contact] = None) -> bool:
+        """Stream a timed trajectory and wait until the arm has arrived.
+
+        Args:
+            trajectory: starts at the present command or the measured joints.
+            contact: stops the motion softly and backs off when it becomes true.
+
+        Returns:
+            True at the end of the trajectory; False when contact stopped it before.
+
+        Raises:
+            RobotFault: disabled, stopped, silent, off its path, or not arrived in time; commands have stopped.
+            Cancelled: the arm was brought to rest on its path.
+        """
+        stream = _Stream(self, trajectory)
+        if contact is not None:
+            contact.set_baseline(self._rest_readings())
+        while not stream.finished:
+            stream.tick()
+            if self.cancelled():
+                stream.slow_down(self.settings.cancel_stop_time)
+                raise Cancelled("cancelled during a motion; the arm stopped on its path")
+            if contact is not None and contact():
+                stream.slow_down(self.settings.contact_stop_time)
+                stream.back_off(contact.height, self.settings.contact_backoff)
+                return False
+        return self._arrive(stream, contact)
+
+    def wait(self, condition: Callable[[], bool], timeout: float) -> bool:
+        """Hold the arm still until a condition is true; False when the timeout (s, ROS time) came first.
+
+        Raises:
+            RobotFault, Cancelled: as :meth:`follow`.
+        """
+        end = self.clock.now() + timeout
+        command = self.commanded()
+        while not condition():
+            if self.clock.now() >= end:
+                return False
+            self.pace()
+            self.send(command)
+            if self.cancelled():
+                raise Cancelled("cancelled while the arm stood still")
+        return True
+
+    def rest(self, seconds: float) -> None:
+        """Hold the arm still for some ROS time."""
+        self.wait(lambda: False, seconds)
+
+    def commanded(self) -> np.ndarray:
+        """(7,) joints (rad) that the arm was told to hold; where it is, if it is not there (someone moved it).
+
+        Raises:
+            RobotFault: as :meth:`q`.
+        """
+        measured = self.q()
+        if self._held is None or np.max(np.abs(self._held - measured)) > self.settings.hold_tolerance:
+            return measured
+        return self._held
+
+    def vertical_force(self) -> float:
+        """Force (N) along z at the endpoint, as the robot estimates it."""
+        return self._limb.endpoint_effort()["force"].z
+
+    def pace(self) -> None:
+        """Sleep until the next period begins, then look at the robot.
+
+        Raises:
+            RobotFault: it must not be commanded.
+        """
+        now = self.clock.now()
+        # the small tolerance keeps a clock that ticks once a period from costing two
+        self.clock.sleep(max(self._next - now - 1e-4, 0.0))
+        now = self.clock.now()
+        period = self.settings.period
+        self._next = self._next + period if 0.0 <= now - self._next < period else now + period
+        self.check()
+
+    def send(self, command: np.ndarray) -> None:
+        """Command joints (7,), and hold them from now on."""
+        self._limb.set_joint_positions(dict(zip(self._names, command.tolist())), raw=True)
+        self._held = command
+
+    def tracking_error(self, command: np.ndarray) -> float:
+        """Largest distance (rad) of a joint from its command."""
+        return float(np.max(np.abs(self._joints.positions(self.side) - command)))
+
+    def _rest_readings(self, count: int = 5) -> list:
+        readings, command = [], self.commanded()
+        for _ in range(count):
+            self.pace()
+            self.send(command)
+            readings.append(self.vertical_force())
+        return readings
+
+    def _arrive(self, stream: "_Stream", contact: Optional[Contact]) -> bool:
+        limit = self.settings.goal_tolerance
+        if self.wait(lambda: self.tracking_error(stream.command) < limit, self.settings.settle_timeout):
+            return True
+        if contact is not None:
+            # something below the threshold of contact holds the arm back
+            stream.back_off(contact.height, self.settings.contact_backoff)
+            return False
+        error = self.tracking_error(stream.command)
+        raise RobotFault(f"the {self.side} arm stopped {error:.3f} rad from its goal (tolerance {limit:g} rad)")
+
+    def _check_state(self) -> None:
+        state = self._state()
+        if state is None:
+            raise RobotFault("the robot's state is unknown: nothing on robot/state")
+        if state.estop_button == state.ESTOP_BUTTON_PRESSED:
+            raise RobotFault("the emergency stop is pressed")
+        if state.stopped or state.error:
+            raise RobotFault("the robot is stopped; reset and enable it")
+        if not state.enabled:
+            raise RobotFault("the robot is disabled")
+
+    def _check_joints(self) -> None:
+        if self._joints.positions(self.side) is None:
+            raise RobotFault("no joint states on robot/joint_states")
+        limit = self.settings.joint_state_timeout
+        silence = self._joints.silence()
+        # a busy machine delivers late under a fast simulated clock; only both clocks together mean silence
+        if silence > self.settings.clock_timeout or (silence > limit and self._joints.age() > limit):
+            raise RobotFault(f"joint states stopped {silence:.2f} s ago")
+
+
+class _Stream:
+    """A position on a trajectory that is sent to an arm, one period at a time."""
+
+    def __init__(self, arm: Arm, trajectory):
+        self._arm = arm
+        times = np.asarray(trajectory.times, float)
+        count = max(int(np.ceil((times[-1] - times[0]) / GRID)), 1) + 1
+        if len(times) > 1:
+            spline = CubicHermiteSpline(times, trajectory.positions, trajectory.velocities)
+            grid = np.minimum(times[0] + GRID * np.arange(count), times[-1])
+            self._samples = spline(grid)  # (count, 7)
+        else:
+            self._samples = np.repeat(np.asarray(trajectory.positions, float), 2, axis=0)
+        self._end = float(len(self._samples) - 1)  # in samples
+        self._at = 0.0
+        self._last: Optional[float] = None
+        self.command = self._samples[0]
+
+    @property
+    def finished(self) -> bool:
+        return self._at >= self._end
+
+    def tick(self, rate: float = 1.0) -> None:
+        """Advance by the ROS time that has passed, at most max_step, times the rate; send the command.
+
+        Raises:
+            RobotFault: the arm does not follow.
+        """
+        arm = self._arm
+        arm.pace()
+        now = arm.clock.now()
+        elapsed = arm.settings.period if self._last is None else min(max(now - self._last, 0.0), arm.settings.max_step)
+        self._last = now
+        self._at = min(max(self._at + rate * elapsed / GRID, 0.0), self._end)
+        index = min(int(self._at), len(self._samples) - 2)
+        fraction = self._at - index
+        self.command = (1.0 - fraction) * self._samples[index] + fraction * self._samples[index + 1]
+        arm.send(self.command)
+        error = arm.tracking_error(self.command)
+        if error > arm.settings.tracking_tolerance:
+            raise RobotFault(
+                f"the {arm.side} arm is {error:.2f} rad off its path (tolerance {arm.settings.tracking_tolerance:g} rad)"
+            )
+
+    def slow_down(self, seconds: float) -> None:
+        """Come to rest on the path, the speed falling linearly within some ROS time."""
+        start = self._arm.clock.now()
+        while not self.finished:
+            rate = 1.0 - (self._arm.clock.now() - start) / seconds
+            if rate <= 0.0:
+                return
+            self.tick(rate)
+
+    def back_off(self, height: Callable, distance: float) -> None:
+        """Go back on the path until the command is `distance` (m) above where the arm is."""
+        target = height(self._arm.q()) + distance
+        goal = int(self._at)
+        while goal > 0 and height(self._samples[goal]) < target:
+            goal -= 1
+        while self._at > goal:
+            self.tick(rate=-1.0)

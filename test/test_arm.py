@@ -1,0 +1,147 @@
+"""Streaming to an arm: never a jump, never a command to an arm that must not move, a soft stop at contact."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from executor_fakes import FakeClock, FakeRobot
+
+from grasp_learning.robot_description import NEUTRAL
+from grasp_learning.ros.arm import Arm, ArmSettings, Contact
+from grasp_learning.ros.faults import Cancelled, RobotFault
+
+SPEED = 0.5  # rad/s of every joint
+
+
+def straight(seconds: float = 2.0, knots: int = 21):
+    times = np.linspace(0.0, seconds, knots)
+    positions = np.array(NEUTRAL) + SPEED * times[:, None]
+    return SimpleNamespace(times=times, positions=positions, velocities=np.full((knots, 7), SPEED))
+
+
+@pytest.fixture
+def robot():
+    return FakeRobot(FakeClock())
+
+
+def make_arm(robot, **settings) -> Arm:
+    return Arm("left", robot.limb("left"), robot, lambda: robot.state, robot.clock, ArmSettings(**settings))
+
+
+def at_time(robot, seconds, action) -> None:
+    end = robot.clock.time + seconds
+    robot.clock.hooks.append(lambda: robot.clock.time >= end and action())
+
+
+def test_reaches_the_end_at_the_trajectorys_pace(robot):
+    start = robot.clock.time
+    assert make_arm(robot).follow(straight())
+    assert np.allclose(robot.positions("left"), straight().positions[-1])
+    assert robot.clock.time - start == pytest.approx(2.0, abs=0.05)
+
+
+def test_a_late_loop_slows_down_and_never_jumps(robot):
+    stalls = iter([0.5, 1.0, 0.3])
+
+    def stall():
+        if len(robot.commands) in (20, 60, 90) and robot.commands[-1][0] > stall.last:
+            stall.last = robot.commands[-1][0]
+            robot.clock.time += next(stalls)
+
+    stall.last = 0.0
+    robot.clock.hooks.append(stall)
+    arm = make_arm(robot, joint_state_timeout=10.0)
+    assert arm.follow(straight())
+    steps = np.abs(np.diff([q for _, q in robot.commands], axis=0)).max(axis=1)
+    assert steps.max() <= SPEED * 0.03 + 1e-9
+    assert robot.commands[-1][0] - robot.commands[0][0] > 2.0 + 1.5
+
+
+@pytest.mark.parametrize(
+    "break_it, expected",
+    [
+        (lambda robot: robot.press_estop(), "emergency stop"),
+        (lambda robot: setattr(robot.state, "enabled", False), "disabled"),
+        (lambda robot: setattr(robot.state, "error", True), "stopped"),
+    ],
+)
+def test_no_command_after_the_robot_stops(robot, break_it, expected):
+    at_time(robot, 1.0, lambda: break_it(robot))
+    broken_at = robot.clock.time + 1.0
+    with pytest.raises(RobotFault, match=expected):
+        make_arm(robot).follow(straight())
+    assert all(time < broken_at for time, _ in robot.commands)
+    assert len(robot.commands) > 50
+
+
+def test_frozen_joint_states_stop_the_commands(robot):
+    at_time(robot, 1.0, lambda: setattr(robot, "frozen_at", robot.frozen_at or robot.clock.time))
+    with pytest.raises(RobotFault, match="joint states"):
+        make_arm(robot).follow(straight())
+    assert robot.commands[-1][0] <= robot.frozen_at + 0.2 + 0.011
+
+
+def test_an_arm_that_does_not_follow_is_a_fault(robot):
+    at_time(robot, 0.5, lambda: setattr(robot, "blocked", True))
+    with pytest.raises(RobotFault, match="off its path"):
+        make_arm(robot, tracking_tolerance=0.2).follow(straight())
+    blocked_at = robot.positions("left")
+    assert np.abs(robot.commands[-1][1] - blocked_at).max() < 0.2 + SPEED * 0.03 + 1e-9
+
+
+def test_an_arm_that_does_not_arrive_is_a_fault(robot):
+    robot.lag = 0.05
+    with pytest.raises(RobotFault, match="from its goal"):
+        make_arm(robot).follow(straight())
+
+
+def test_cancelling_brings_the_arm_to_rest_on_its_path(robot):
+    arm = make_arm(robot, cancel_stop_time=0.2)
+    cancel_at = robot.clock.time + 1.0
+    arm.cancelled = lambda: robot.clock.time >= cancel_at
+    with pytest.raises(Cancelled):
+        arm.follow(straight())
+    speeds = np.diff([q[0] for _, q in robot.commands]) / np.diff([time for time, _ in robot.commands])
+    assert abs(speeds[-1]) < 0.1 * SPEED  # not from full speed to nothing
+    # half of the way that full speed would have made in the stopping time
+    assert robot.positions("left")[0] == pytest.approx(SPEED * (1.0 + 0.1), abs=0.02)
+
+
+def test_contact_stops_softly_and_backs_off(robot):
+    def height(q):
+        return -0.1 * q[0]
+
+    def press():
+        robot.force_z = -3.0 + 40.0 * max(robot.positions("left")[0] - 0.5, 0.0) * 100.0
+
+    robot.clock.hooks.append(press)
+    arm = make_arm(robot, contact_backoff=0.004)
+    contact = Contact(arm.vertical_force, 15.0, 2, height)
+    robot.force_z = -3.0  # the estimate's offset is no contact
+    assert arm.follow(straight(), contact) is False
+    deepest = max(q[0] for _, q in robot.commands)
+    assert 0.5 < deepest < 0.56
+    assert height(robot.positions("left")) - height([deepest]) == pytest.approx(0.004, abs=0.001)
+
+
+def test_a_descent_held_back_below_the_threshold_counts_as_contact(robot):
+    robot.lag = 0.05
+    arm = make_arm(robot)
+    assert arm.follow(straight(), Contact(arm.vertical_force, 15.0, 2, lambda q: -0.1 * q[0])) is False
+
+
+def test_holding_still_streams_one_command(robot):
+    arm = make_arm(robot)
+    arm.follow(straight())
+    end = robot.commands[-1][1]
+    arm.rest(0.5)
+    held = [q for time, q in robot.commands if time > robot.clock.time - 0.5]
+    assert len(held) > 40 and np.allclose(held, end)
+
+
+def test_a_moved_arm_is_not_pulled_back(robot):
+    arm = make_arm(robot)
+    arm.follow(straight())
+    robot.positions_of["left"] = np.array(NEUTRAL)  # somebody moved it by hand
+    arm.rest(0.1)
+    assert np.allclose(robot.commands[-1][1], NEUTRAL)
