@@ -4,9 +4,9 @@ MuJoCo can read a URDF by itself, but it fuses links that hang on fixed joints a
 camera's; motion planning needs them, and it needs its own (enclosing) shapes.
 """
 
-from xml.etree import ElementTree
 from dataclasses import dataclass
 from typing import Dict, List, Tuple
+from xml.etree import ElementTree
 
 import numpy as np
 from scipy.spatial.transform import Rotation

@@ -1,0 +1,218 @@
+"""OMPL's EST (expansive space trees) on this package's robot model."""
+
+import threading
+from typing import List, Optional, Sequence
+
+import numpy as np
+
+from grasp_learning.calibration import Table
+from grasp_learning.motion.collision import MIN_CLEARANCE, Box, CollisionScene
+from grasp_learning.motion.kinematics import Kinematics
+from grasp_learning.motion.ompl_library import base as ob
+from grasp_learning.motion.ompl_library import geometric as og
+from grasp_learning.motion.ompl_library import util as ou
+from grasp_learning.motion.planner import (
+    Planner,
+    PlanRequest,
+    PlanResult,
+    PlanTimes,
+    Stopwatch,
+)
+from grasp_learning.motion.robot_model import RobotModel
+from grasp_learning.motion.settings import MotionSettings
+from grasp_learning.motion.timing import (
+    TimingError,
+    round_corners,
+    standstill,
+    time_path,
+    without_duplicates,
+)
+from grasp_learning.trial import Outcome
+
+IK_ROUNDS = 4  # of ik_attempts each, while every solution found is in collision
+
+_seed_lock = threading.Lock()
+_seeded = False
+
+
+def _seed_ompl(seed: int) -> None:
+    """Seed OMPL, whose generators all descend from one seed of the process: the first planner's counts."""
+    global _seeded
+    with _seed_lock:
+        if not _seeded:
+            ou.setLogLevel(ou.LogLevel.LOG_ERROR)
+            ou.RNG.setSeed(seed % (2**31 - 1) + 1)  # 0 would mean "from the clock"
+            _seeded = True
+
+
+def _array(state) -> np.ndarray:
+    return np.array([state[0], state[1], state[2], state[3], state[4], state[5], state[6]])
+
+
+class _MotionValidator(ob.MotionValidator):
+    """Hands OMPL's questions about edges to the scene."""
+
+    def __init__(self, information, planner: "OmplPlanner"):
+        super().__init__(information)
+        self._planner = planner
+
+    def checkMotion(self, first, second) -> bool:  # OMPL's name
+        return self._planner.scene.edge_is_valid(_array(first), _array(second))
+
+
+class OmplPlanner(Planner):
+    """OMPL's geometric EST with certified edges; see Planner for the contract.
+
+    Attributes:
+        kinematics: of the arm.
+        scene: what it must not touch; the other arm stands where the last request said.
+    """
+
+    def __init__(
+        self,
+        robot: RobotModel,
+        side: str,
+        settings: MotionSettings,
+        table: Optional[Table] = None,
+        boxes: Sequence[Box] = (),
+        seed: int = 0,
+    ):
+        _seed_ompl(seed)
+        self.robot, self.side, self.settings = robot, side, settings
+        self.kinematics = Kinematics(robot, side)
+        self._rng = np.random.default_rng(seed)
+        scenes = [
+            CollisionScene(robot, side, table, other, settings.wall_margin, boxes) for other in (None, np.zeros(7))
+        ]
+        self._scene_alone, self._scene_both = scenes
+        self.scene = self._scene_alone
+        self._velocity, self._acceleration = settings.joint_limits(robot, side)
+        self._information = self._space_information()
+
+    def _space_information(self):
+        space = ob.RealVectorStateSpace(7)
+        bounds = ob.RealVectorBounds(7)
+        for index in range(7):
+            bounds.setLow(index, self.kinematics.lower[index])
+            bounds.setHigh(index, self.kinematics.upper[index])
+        space.setBounds(bounds)
+        information = ob.SpaceInformation(space)
+        # states on their own are checked by the edges that lead to them
+        self._state_checker = ob.StateValidityCheckerFn(lambda state: True)
+        information.setStateValidityChecker(self._state_checker)
+        self._motion_validator = _MotionValidator(information, self)
+        information.setMotionValidator(self._motion_validator)
+        information.setup()
+        return information
+
+    def _state(self, q: np.ndarray):
+        state = self._information.getStateSpace().allocState()
+        for index, value in enumerate(q):
+            state[index] = float(value)
+        return state
+
+    def plan(self, request: PlanRequest) -> PlanResult:
+        """See Planner.plan."""
+        start = np.asarray(request.start, float)
+        if start.shape != (7,):
+            raise ValueError(f"expected 7 joint positions to start from, got shape {start.shape}")
+        if not len(request.goal_poses) and not len(request.goal_joints):
+            raise ValueError("the request has no goal")
+        watch = Stopwatch(self.settings.planning_time if request.time_budget is None else request.time_budget)
+        times = PlanTimes()
+        self._place_other_arm(request.other_arm)
+        start = np.clip(start, self.kinematics.lower, self.kinematics.upper)  # a servo may rest just outside
+        touching = self.scene.collisions(start)
+        if touching:
+            return PlanResult(Outcome.PLANNING_FAILED, f"start in collision: {', '.join(touching)}", times=times)
+        goals, reason = self._goals(request, start, watch)
+        times.ik = watch.lap()
+        if not goals:
+            return PlanResult(Outcome.UNREACHABLE, reason, times=times)
+        return self._plan_to(start, goals, watch, times)
+
+    def _place_other_arm(self, other_arm: Optional[np.ndarray]) -> None:
+        self.scene = self._scene_alone if other_arm is None else self._scene_both
+        if other_arm is not None:
+            self.scene.set_other_arm(other_arm)
+
+    def _goals(self, request: PlanRequest, start: np.ndarray, watch: Stopwatch):
+        """Collision-free goals, nearest first, and why there are none."""
+        candidates = [np.asarray(q, float) for q in request.goal_joints]
+        goals = [q for q in candidates if self._is_goal(q)]
+        for _ in range(IK_ROUNDS):
+            if goals or not len(request.goal_poses) or watch.left() <= 0:
+                break
+            for pose in request.goal_poses:
+                found = self.kinematics.ik(pose, start, self._rng, attempts=self.settings.ik_attempts)
+                candidates += found
+                goals += [q for q in found if self._is_goal(q)]
+            if not candidates:  # three times ik_attempts were in vain: out of reach
+                return [], "no joint positions reach the goal"
+        if not goals:
+            return [], f"every way to reach the goal is in collision: {self._blame(candidates)}"
+        goals.sort(key=lambda q: np.linalg.norm(q - start))
+        return goals[: self.settings.max_goals], ""
+
+    def _is_goal(self, q: np.ndarray) -> bool:
+        return self.scene.within_limits(q) and self.scene.clearance(q) >= MIN_CLEARANCE
+
+    def _blame(self, candidates: List[np.ndarray]) -> str:
+        """The contacts of the candidate that has the fewest."""
+        return ", ".join(min((self.scene.collisions(q) for q in candidates), key=len))
+
+    def _plan_to(self, start, goals, watch: Stopwatch, times: PlanTimes) -> PlanResult:
+        if min(np.abs(goal - start).max() for goal in goals) < 1e-6:
+            return PlanResult(Outcome.SUCCESS, "there already", standstill(start), start[None], times)
+        path = self._search(start, goals, watch.left())
+        times.plan = watch.lap()
+        if path is None:
+            return PlanResult(Outcome.PLANNING_FAILED, f"EST found no path in {times.plan:.2f} s", times=times)
+        waypoints = self._simplify(path)
+        times.simplify = watch.lap()
+        try:
+            trajectory = self._time(waypoints)
+        except TimingError as error:
+            return PlanResult(Outcome.PLANNING_FAILED, str(error), times=times)
+        free = self._is_free(trajectory)
+        times.timing = watch.lap()
+        if not free:
+            return PlanResult(Outcome.PLANNING_FAILED, "the timed path left the checked one", times=times)
+        return PlanResult(Outcome.SUCCESS, "", trajectory, waypoints, times)
+
+    def _search(self, start, goals, seconds: float):
+        """EST's path, or None where there is none within the time."""
+        if seconds <= 0:
+            return None
+        definition = ob.ProblemDefinition(self._information)
+        definition.addStartState(self._state(start))
+        goal = ob.GoalStates(self._information)
+        for q in goals:
+            goal.addState(self._state(q))
+        definition.setGoal(goal)
+        est = og.EST(self._information)
+        est.setRange(self.settings.est_range)
+        est.setGoalBias(self.settings.est_goal_bias)
+        est.setProblemDefinition(definition)
+        est.setup()
+        est.solve(seconds)
+        return definition.getSolutionPath() if definition.hasExactSolution() else None
+
+    def _simplify(self, path) -> np.ndarray:
+        """Shorten a path; (n, 7) corners."""
+        attempts = self.settings.simplify_attempts
+        if path.getStateCount() > 2 and attempts:
+            simplifier = og.PathSimplifier(self._information)
+            simplifier.reduceVertices(path)
+            if path.getStateCount() > 2:
+                simplifier.partialShortcutPath(path, attempts, attempts)
+                simplifier.reduceVertices(path)
+        return without_duplicates([_array(state) for state in path.getStates()])
+
+    def _time(self, waypoints: np.ndarray):
+        path = round_corners(waypoints, self.settings.blend, self.scene.edge_is_valid)
+        return time_path(path, self._velocity, self._acceleration, self.settings.sample_period, path.grid())
+
+    def _is_free(self, trajectory) -> bool:
+        """Whether the very motion that will be executed is free, sample by sample."""
+        return all(self.scene.clearance(q) > 0 for q in trajectory.positions)

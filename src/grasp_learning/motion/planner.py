@@ -1,0 +1,150 @@
+"""The planner's interface: what is asked, what comes back, and how a planner is chosen by name."""
+
+import abc
+import time
+from dataclasses import dataclass, field
+from typing import Optional, Sequence
+
+import numpy as np
+
+from grasp_learning.calibration import Table
+from grasp_learning.config import ConfigError
+from grasp_learning.motion.collision import Box
+from grasp_learning.motion.robot_model import RobotModel
+from grasp_learning.motion.settings import MotionSettings
+from grasp_learning.motion.trajectory import Trajectory
+from grasp_learning.trial import ARMS, Outcome
+
+PLANNERS = ("ompl",)
+
+
+@dataclass(frozen=True)
+class PlanRequest:
+    """Where from, where to. Several goals are equivalent; the nearest that can be reached is taken.
+
+    Attributes:
+        start: (7,) joints (rad).
+        goal_poses: T_base_gripper (4, 4) each.
+        goal_joints: (7,) each.
+        other_arm: (7,) measured joints of the other arm, an obstacle; None leaves it out.
+        time_budget: for the whole answer (s); None takes the settings' planning_time.
+    """
+
+    start: np.ndarray
+    goal_poses: Sequence[np.ndarray] = ()
+    goal_joints: Sequence[np.ndarray] = ()
+    other_arm: Optional[np.ndarray] = None
+    time_budget: Optional[float] = None
+
+
+@dataclass
+class PlanTimes:
+    """Where the time went (s)."""
+
+    ik: float = 0.0
+    plan: float = 0.0
+    simplify: float = 0.0
+    timing: float = 0.0
+
+    @property
+    def total(self) -> float:
+        """Sum of the parts (s)."""
+        return self.ik + self.plan + self.simplify + self.timing
+
+
+@dataclass(frozen=True)
+class PlanResult:
+    """What came of a request.
+
+    Attributes:
+        outcome: SUCCESS; UNREACHABLE (no goal can be taken up by this arm); PLANNING_FAILED (no path within the
+            time, or the start itself is in collision).
+        message: for a person; names the links where something touches.
+        trajectory: with SUCCESS, from rest at the start to rest at a goal.
+        path: with SUCCESS, (n, 7) corners of the path before they were rounded.
+    """
+
+    outcome: Outcome
+    message: str = ""
+    trajectory: Optional[Trajectory] = None
+    path: Optional[np.ndarray] = None
+    times: PlanTimes = field(default_factory=PlanTimes)
+
+    @property
+    def ok(self) -> bool:
+        """Whether there is a trajectory."""
+        return self.outcome is Outcome.SUCCESS
+
+
+def wrist_alternatives(T_base_gripper: np.ndarray) -> Sequence[np.ndarray]:
+    """A pose and the same grasp with the gripper turned by pi about its approach, which closes alike."""
+    turned = np.array(T_base_gripper, float)
+    turned[:3, :2] *= -1
+    return [np.asarray(T_base_gripper, float), turned]
+
+
+class Planner(abc.ABC):
+    """Plans collision-free timed motions of one arm. One instance belongs to one thread."""
+
+    @abc.abstractmethod
+    def plan(self, request: PlanRequest) -> PlanResult:
+        """A trajectory from rest to rest, or a typed reason why there is none.
+
+        Never raises for what the world does, and answers within the request's time budget (plus the few
+        milliseconds of the last step begun).
+
+        Raises:
+            ValueError: the request has no goal, or arrays of a wrong shape.
+        """
+
+
+def create_planner(
+    name: str,
+    robot: RobotModel,
+    side: str,
+    settings: Optional[MotionSettings] = None,
+    table: Optional[Table] = None,
+    boxes: Sequence[Box] = (),
+    seed: int = 0,
+) -> Planner:
+    """Make a planner by name.
+
+    Args:
+        name: "ompl".
+        robot: its description.
+        side: the arm, "left" or "right".
+        settings: defaults where None.
+        table: the table top, an obstacle.
+        boxes: further obstacles.
+        seed: of everything random in it.
+
+    Raises:
+        ConfigError: the name or the side is unknown, or the planner's library is not installed.
+    """
+    if name not in PLANNERS:
+        raise ConfigError(f"planner: '{name}' is unknown or not available in this version; choose from {PLANNERS}")
+    if side not in ARMS:
+        raise ConfigError(f"side: '{side}' is not an arm; choose from {ARMS}")
+    try:
+        from grasp_learning.motion.ompl_planner import OmplPlanner
+    except ImportError as error:
+        raise ConfigError(f"planner: 'ompl' needs the Python package ompl==1.7.0 ({error})") from None
+    return OmplPlanner(robot, side, settings or MotionSettings(), table, boxes, seed)
+
+
+class Stopwatch:
+    """Splits a time budget: laps for the report, the rest for the next step."""
+
+    def __init__(self, budget: float):
+        self._budget = budget
+        self._begin = self._lap = time.perf_counter()
+
+    def lap(self) -> float:
+        """Seconds since the last lap."""
+        now = time.perf_counter()
+        self._lap, elapsed = now, now - self._lap
+        return elapsed
+
+    def left(self) -> float:
+        """Seconds of the budget that are left; negative when it is spent."""
+        return self._budget - (time.perf_counter() - self._begin)
