@@ -1,0 +1,141 @@
+"""Grasp samplers: where and at which angle to grasp, chosen in the wrist picture.
+
+A sampler is a class with ``sample(image, region, camera, T_base_camera, table_z, rng)``; it is chosen by name.
+"""
+
+import abc
+from typing import Callable, Dict
+
+import cv2
+import numpy as np
+from pydantic import Field
+
+from grasp_learning.config import ConfigError, Settings
+from grasp_learning.geometry import Camera, angle_to_bin, image_angle_to_base
+from grasp_learning.patches import PatchSettings, patch_fits, patch_side
+from grasp_learning.trial import Grasp, Outcome, Region, Step
+
+_TRIES = 100  # a draw fails only where lens distortion bends an outline's edge
+
+
+class SamplerSettings(Settings):
+    """What all samplers share.
+
+    Attributes:
+        clearance: height of the fingertips above the table when they close (m).
+        patch: see PatchSettings.
+    """
+
+    clearance: float = Field(0.012, ge=0)
+    patch: PatchSettings = PatchSettings()
+
+
+class GraspSampler(abc.ABC):
+    """Chooses a grasp in a region as the wrist camera sees it."""
+
+    def __init__(self, settings: SamplerSettings):
+        self._settings = settings
+
+    @abc.abstractmethod
+    def sample(
+        self,
+        image: np.ndarray,
+        region: Region,
+        camera: Camera,
+        T_base_camera: np.ndarray,
+        table_z: float,
+        rng: np.random.Generator,
+    ) -> "Step[Grasp]":
+        """A grasp with its stamp left at the region's.
+
+        Args:
+            image: BGR wrist picture (rows, columns, 3).
+            region: its outline lies in the arm's area; every grasp point lies in the outline.
+            T_base_camera: (4, 4) pose of the wrist camera when the picture was taken.
+            table_z: height of the table's upper face in the base frame (m).
+
+        Returns:
+            SUCCESS with the grasp, or UNREACHABLE where no point of the region can be used.
+        """
+
+
+class RandomSampler(GraspSampler):
+    """The paper's random sampler: a point uniform in the region as the picture shows it, theta uniform in [0, pi).
+
+    A pixel is taken back to the base frame by meeting its ray with the horizontal plane at half the region's height:
+    what the pixel shows lies between the table and the region's top, so that the error, at most half the height times
+    the tangent of the angle from straight down, is as small as it can be without depth.
+    """
+
+    def sample(self, image, region, camera, T_base_camera, table_z, rng) -> "Step[Grasp]":
+        """See GraspSampler; the picture itself is not looked at."""
+        side = patch_side(self._settings.patch, camera, T_base_camera[2, 3] - table_z)
+        plane = table_z + region.height / 2
+        polygon = _usable_polygon(region.outline, camera, T_base_camera, plane, side)
+        if polygon is None:
+            message = f"no point of the region can be the centre of a patch of {side} px in the wrist picture"
+            return Step(Outcome.UNREACHABLE, message)
+        outline = region.outline.astype(np.float32)
+        for _ in range(_TRIES):
+            u, v = _uniform_in_polygon(polygon, rng)
+            x, y, _ = camera.pixels_to_plane(np.array([[u, v]]), T_base_camera, plane)[0]
+            in_region = cv2.pointPolygonTest(outline, (float(x), float(y)), True) >= -1e-3
+            if in_region and patch_fits(u, v, side, camera.width, camera.height):
+                theta_image = float(rng.uniform(0.0, np.pi))
+                return Step(
+                    Outcome.SUCCESS, "", self._grasp(region, (u, v), (x, y), theta_image, side, T_base_camera, table_z)
+                )
+        return Step(Outcome.UNREACHABLE, f"no point of the region was usable in {_TRIES} draws")
+
+    def _grasp(self, region, pixel, point, theta_image, side, T_base_camera, table_z) -> Grasp:
+        return Grasp(
+            arm=region.arm,
+            stamp=region.stamp,
+            u=float(pixel[0]),
+            v=float(pixel[1]),
+            x=float(point[0]),
+            y=float(point[1]),
+            z=table_z + self._settings.clearance,
+            theta=image_angle_to_base(theta_image, T_base_camera),
+            theta_image=theta_image,
+            bin=angle_to_bin(theta_image),
+            patch_size=side,
+            sampler="random",
+        )
+
+
+def _usable_polygon(outline, camera: Camera, T_base_camera: np.ndarray, plane: float, side: int):
+    """Convex polygon (n, 2) of pixels that show the region and can be the centre of a patch; None without any."""
+    points = np.column_stack([outline, np.full(len(outline), plane)])
+    pixels = camera.base_to_pixels(points, T_base_camera).astype(np.float32)
+    low, right, bottom = (side - 1) / 2, camera.width - (side + 1) / 2, camera.height - (side + 1) / 2
+    if len(pixels) < 3 or np.isnan(pixels).any() or right <= low or bottom <= low:
+        return None
+    centers = np.array([[low, low], [right, low], [right, bottom], [low, bottom]], np.float32)
+    area, polygon = cv2.intersectConvexConvex(cv2.convexHull(pixels), centers)
+    return polygon.reshape(-1, 2).astype(float) if area >= 1.0 else None
+
+
+def _uniform_in_polygon(polygon: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A point (2,) uniform in a convex polygon (n, 2): a triangle by its area, then a point in it."""
+    a, b, c = polygon[0], polygon[1:-1], polygon[2:]
+    areas = np.abs(np.cross(b - a, c - a))
+    index = rng.choice(len(areas), p=areas / areas.sum())
+    s, t = rng.uniform(size=2)
+    if s + t > 1:
+        s, t = 1 - s, 1 - t
+    return a + s * (b[index] - a) + t * (c[index] - a)
+
+
+SAMPLERS: Dict[str, Callable[[SamplerSettings], GraspSampler]] = {"random": RandomSampler}
+
+
+def create_sampler(mode: str, settings: SamplerSettings) -> GraspSampler:
+    """The sampler of a mode.
+
+    Raises:
+        ConfigError: there is no such mode; the message lists the choices.
+    """
+    if mode not in SAMPLERS:
+        raise ConfigError(f"grasp sampler '{mode}' is unknown; choose from {', '.join(sorted(SAMPLERS))}")
+    return SAMPLERS[mode](settings)
