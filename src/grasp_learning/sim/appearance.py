@@ -1,10 +1,10 @@
-"""What makes pictures of the simulated table as unkind as real ones: light, stains, noise.
+"""What the simulated table looks like: light, paint and stains.
 
 Everything is drawn from a seed. The light also drifts slowly with simulation time, as daylight and lamps do, because
 a background that never changes would make background subtraction look better than it is.
 """
 
-from typing import Tuple
+from typing import Optional, Tuple
 
 import cv2
 import mujoco
@@ -24,17 +24,11 @@ class AppearanceSettings(Settings):
         shadows: the lamp casts shadows.
         shadow_px: side of the shadow map (px).
         drift: largest relative change of the light over a run.
-        colour_noise: standard deviation of the cameras' noise (grey levels of 255).
-        depth_noise: standard deviation of the Kinect's depth at 1 m (m); grows with the distance squared.
-        blur: standard deviation of the lenses' blur (px); 0 for none.
     """
 
     shadows: bool = True
     shadow_px: int = Field(default=1024, ge=128, le=MAX_SHADOW_PX)
     drift: float = Field(default=0.08, ge=0.0, le=0.5)
-    colour_noise: float = Field(default=2.0, ge=0.0, le=20.0)
-    depth_noise: float = Field(default=0.0015, ge=0.0, le=0.02)
-    blur: float = Field(default=0.6, ge=0.0, le=3.0)
 
 
 class Appearance:
@@ -47,16 +41,16 @@ class Appearance:
 
     LAMP, FILL = "lamp", "fill"
 
-    def __init__(self, seed: int, settings: AppearanceSettings = AppearanceSettings()):
+    def __init__(self, seed: int, settings: Optional[AppearanceSettings] = None):
         self.seed = seed
-        self.settings = settings
+        self.settings = settings or AppearanceSettings()
         rng = np.random.default_rng([seed, 1])
         self.kelvin = float(rng.uniform(3000, 6500))
         self.lamp_position = rng.uniform([0.2, -0.9, 1.6], [1.4, 0.9, 2.0])
-        self.lamp = rng.uniform(0.42, 0.56) * light_colour(self.kelvin)
+        self.lamp = rng.uniform(0.40, 0.50) * light_colour(self.kelvin)
         self.fill_direction = rng.uniform([-0.6, -0.6, -1.0], [0.2, 0.6, -0.8])
-        self.fill = rng.uniform(0.10, 0.18) * light_colour(float(rng.uniform(5000, 8000)))
-        self.ambient = rng.uniform(0.26, 0.34) * light_colour(0.5 * (self.kelvin + 6500))
+        self.fill = rng.uniform(0.12, 0.20) * light_colour(float(rng.uniform(5000, 8000)))
+        self.ambient = rng.uniform(0.34, 0.42) * light_colour(0.5 * (self.kelvin + 6500))
         self._periods = rng.uniform([150, 400, 1100], [300, 900, 2400])
         self._phases = rng.uniform(0, 2 * np.pi, (3, 3))
         self._surface_seed = int(rng.integers(2**31))
