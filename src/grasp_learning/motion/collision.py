@@ -121,17 +121,18 @@ class CollisionScene:
         q = np.asarray(q, float)
         return bool(np.all(q >= self.lower - 1e-9) and np.all(q <= self.upper + 1e-9))
 
-    def clearance(self, q: Sequence[float], tool_may_touch_table: bool = False) -> float:
+    def clearance(self, q: Sequence[float], tool_table_slack: float = 0.0) -> float:
         """Distance (m) to the nearest obstacle, at most HORIZON; negative is a penetration.
 
         Args:
-            tool_may_touch_table: leave out the distance between the hand with its gripper and the table.
+            tool_table_slack: how far (m) the shapes around hand and gripper may sink into the table's top.
         """
         contacts = self._collide(q)
         distances = contacts.dist
-        if tool_may_touch_table and len(distances):
+        if tool_table_slack and len(distances):
             pairs = contacts.geom
-            distances = distances[~(self._is_tool[pairs].any(axis=1) & self._is_table[pairs].any(axis=1))]
+            slack = self._is_tool[pairs].any(axis=1) & self._is_table[pairs].any(axis=1)
+            distances = distances + tool_table_slack * slack
         return min(float(distances.min()), HORIZON) if len(distances) else HORIZON
 
     def is_valid(self, q: Sequence[float]) -> bool:

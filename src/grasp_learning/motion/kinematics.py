@@ -17,6 +17,7 @@ __all__ = ["JOINT_SUFFIXES", "NEUTRAL", "Kinematics", "RobotModel", "add_arm_bod
 
 POSITION_TOLERANCE = 5e-5  # m; ten times finer than the executor needs
 ANGLE_TOLERANCE = 3e-4  # rad
+FOLLOW_TOLERANCE = 1e-6  # m and rad; points of one line, whose differences become velocities
 MAX_ITERATIONS = 40  # of one seed; a seed that converges needs 5 to 15
 MAX_STEP = 0.6  # rad of one joint in one iteration, so that the linear model stays meaningful
 DISTINCT = 0.05  # rad; closer solutions count as one
@@ -158,6 +159,11 @@ class Kinematics:
                     break
         return sorted(solutions, key=lambda q: np.linalg.norm(q - q_seed))
 
+    def follow(self, q: Sequence[float], T_base_gripper: np.ndarray) -> Optional[np.ndarray]:
+        """The solution (7,) next to q for a pose nearby, to a micrometre; None where q does not lead to one."""
+        target = T_base_gripper[:3, 3].copy(), quaternion(T_base_gripper[:3, :3])
+        return self._solve(_checked(q), target, FOLLOW_TOLERANCE, FOLLOW_TOLERANCE)
+
     def _start(self, attempt: int, q_seed: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         if attempt == 0:
             return q_seed
@@ -167,7 +173,9 @@ class Kinematics:
             return np.clip(q_seed + rng.normal(0.0, 0.6, 7), self.lower, self.upper)
         return rng.uniform(self.lower, self.upper)
 
-    def _solve(self, q: np.ndarray, target) -> Optional[np.ndarray]:
+    def _solve(
+        self, q: np.ndarray, target, position: float = POSITION_TOLERANCE, angle: float = ANGLE_TOLERANCE
+    ) -> Optional[np.ndarray]:
         """One damped least squares descent; None where it does not converge."""
         q = np.clip(q, self.lower, self.upper)
         site = self._sites["gripper"]
@@ -176,7 +184,7 @@ class Kinematics:
             self._forward(q)
             error = self._error(site, target)
             squared = float(error @ error)
-            if np.abs(error[:3]).max() < POSITION_TOLERANCE and np.abs(error[3:]).max() < ANGLE_TOLERANCE:
+            if np.abs(error[:3]).max() < position and np.abs(error[3:]).max() < angle:
                 return q
             stalled = 0 if squared < 0.9 * best else stalled + 1
             if stalled > 6:  # against a joint limit or in a local minimum

@@ -120,7 +120,7 @@ class OmplPlanner(Planner):
             raise ValueError("the request has no goal")
         watch = Stopwatch(self.settings.planning_time if request.time_budget is None else request.time_budget)
         times = PlanTimes()
-        self._place_other_arm(request.other_arm)
+        self.scene_with(request.other_arm)
         start = np.clip(start, self.kinematics.lower, self.kinematics.upper)  # a servo may rest just outside
         touching = self.scene.collisions(start)
         if touching:
@@ -131,35 +131,40 @@ class OmplPlanner(Planner):
             return PlanResult(Outcome.UNREACHABLE, reason, times=times)
         return self._plan_to(start, goals, watch, times)
 
-    def _place_other_arm(self, other_arm: Optional[np.ndarray]) -> None:
+    def scene_with(self, other_arm: Optional[np.ndarray]) -> CollisionScene:
+        """See Planner.scene_with."""
         self.scene = self._scene_alone if other_arm is None else self._scene_both
         if other_arm is not None:
             self.scene.set_other_arm(other_arm)
+        return self.scene
 
     def _goals(self, request: PlanRequest, start: np.ndarray, watch: Stopwatch):
         """Collision-free goals, nearest first, and why there are none."""
         candidates = [np.asarray(q, float) for q in request.goal_joints]
-        goals = [q for q in candidates if self._is_goal(q)]
+        goals = [q for q in candidates if self._is_goal(q, request)]
         for _ in range(IK_ROUNDS):
             if goals or not len(request.goal_poses) or watch.left() <= 0:
                 break
             for pose in request.goal_poses:
                 found = self.kinematics.ik(pose, start, self._rng, attempts=self.settings.ik_attempts)
                 candidates += found
-                goals += [q for q in found if self._is_goal(q)]
+                goals += [q for q in found if self._is_goal(q, request)]
             if not candidates:  # three times ik_attempts were in vain: out of reach
                 return [], "no joint positions reach the goal"
         if not goals:
-            return [], f"every way to reach the goal is in collision: {self._blame(candidates)}"
+            return [], f"no way to reach the goal is free: {self._blame(candidates)}"
         goals.sort(key=lambda q: np.linalg.norm(q - start))
         return goals[: self.settings.max_goals], ""
 
-    def _is_goal(self, q: np.ndarray) -> bool:
-        return self.scene.within_limits(q) and self.scene.clearance(q) >= MIN_CLEARANCE
+    def _is_goal(self, q: np.ndarray, request: PlanRequest) -> bool:
+        if not self.scene.within_limits(q) or self.scene.clearance(q) < MIN_CLEARANCE:
+            return False
+        return request.goal_check is None or request.goal_check(q)
 
     def _blame(self, candidates: List[np.ndarray]) -> str:
         """The contacts of the candidate that has the fewest."""
-        return ", ".join(min((self.scene.collisions(q) for q in candidates), key=len))
+        contacts = min((self.scene.collisions(q) for q in candidates), key=len)
+        return ", ".join(contacts) if contacts else "the motion that is to follow is not possible from there"
 
     def _plan_to(self, start, goals, watch: Stopwatch, times: PlanTimes) -> PlanResult:
         if min(np.abs(goal - start).max() for goal in goals) < 1e-6:

@@ -3,13 +3,14 @@
 import abc
 import time
 from dataclasses import dataclass, field
-from typing import Optional, Sequence
+from typing import Callable, Optional, Sequence
 
 import numpy as np
 
 from grasp_learning.calibration import Table
 from grasp_learning.config import ConfigError
-from grasp_learning.motion.collision import Box
+from grasp_learning.motion.collision import Box, CollisionScene
+from grasp_learning.motion.kinematics import Kinematics
 from grasp_learning.motion.robot_model import RobotModel
 from grasp_learning.motion.settings import MotionSettings
 from grasp_learning.motion.trajectory import Trajectory
@@ -27,6 +28,7 @@ class PlanRequest:
         goal_poses: T_base_gripper (4, 4) each.
         goal_joints: (7,) each.
         other_arm: (7,) measured joints of the other arm, an obstacle; None leaves it out.
+        goal_check: a further condition on a goal's joints (7,), such as that a straight descent is possible from there.
         time_budget: for the whole answer (s); None takes the settings' planning_time.
     """
 
@@ -34,6 +36,7 @@ class PlanRequest:
     goal_poses: Sequence[np.ndarray] = ()
     goal_joints: Sequence[np.ndarray] = ()
     other_arm: Optional[np.ndarray] = None
+    goal_check: Optional[Callable[[np.ndarray], bool]] = None
     time_budget: Optional[float] = None
 
 
@@ -84,7 +87,15 @@ def wrist_alternatives(T_base_gripper: np.ndarray) -> Sequence[np.ndarray]:
 
 
 class Planner(abc.ABC):
-    """Plans collision-free timed motions of one arm. One instance belongs to one thread."""
+    """Plans collision-free timed motions of one arm. One instance belongs to one thread.
+
+    Attributes:
+        kinematics: of the arm.
+        settings: limits, margins and budgets.
+    """
+
+    kinematics: Kinematics
+    settings: MotionSettings
 
     @abc.abstractmethod
     def plan(self, request: PlanRequest) -> PlanResult:
@@ -96,6 +107,10 @@ class Planner(abc.ABC):
         Raises:
             ValueError: the request has no goal, or arrays of a wrong shape.
         """
+
+    @abc.abstractmethod
+    def scene_with(self, other_arm: Optional[np.ndarray]) -> CollisionScene:
+        """What the arm must not touch, with the other arm at its joints (7,) or, for None, left out."""
 
 
 def create_planner(

@@ -28,6 +28,7 @@ class MotionSettings(Settings):
     ik_attempts: int = Field(8, ge=1, le=100)
     max_goals: int = Field(6, ge=1, le=100)
     blend: float = Field(0.4, gt=0, le=2)
+    tool_table_slack: float = Field(0.008, ge=0, le=0.05)
     straight_step: float = Field(0.005, gt=0, le=0.02)
 
     def joint_limits(self, robot: RobotModel, side: str):
