@@ -1,0 +1,252 @@
+"""The node that writes trials to disk: what the robot said during a trial, its pictures, and its result.
+
+Services:
+    ~record (grasp_learning/RecordTrial): write a labelled trial as a bag and a line of trials.jsonl, or count an
+        attempt without a label in faults.jsonl. Answers after everything is synced; number 0 for an attempt.
+Subscribes:
+    robot/joint_states, robot/limb/<arm>/endpoint_state, robot/end_effector/<arm>_gripper/state (any type: the
+        messages are kept as they came, for ~buffer_seconds).
+Parameters:
+    ~data (str): folder of the collection, created or resumed. ~robot (str). ~arms (str, 'both'): 'both', 'left' or
+    'right'. ~mode (str, 'random'). ~stage (int, 0). ~seed (int, 0). ~planner (str). ~model (str): model file of a
+    staged collection, else empty. ~calibration (str): calibration file, whose contents are kept with the data.
+    All keys of config/trial_recorder.yaml.
+
+A folder that cannot be used ends the node with one line on stderr and exit code 1.
+"""
+
+import sys
+from pathlib import Path
+from typing import Dict, List, Tuple
+
+import rospy
+from pydantic import Field, field_validator
+
+import grasp_learning
+from grasp_learning.calibration import load_calibration
+from grasp_learning.config import ConfigError, Settings, parse_settings
+from grasp_learning.message_buffer import SECOND, MessageBuffer
+from grasp_learning.ros.conversions import ConversionError, trial_from_message
+from grasp_learning.ros.trial_bag import COMPRESSIONS, Channel, Entry, bag_bytes, entry_of
+from grasp_learning.srv import RecordTrial, RecordTrialRequest, RecordTrialResponse
+from grasp_learning.storage import (
+    Collection,
+    CollectionError,
+    CollectionInfo,
+    fault_record,
+    file_sha256,
+    trial_record,
+)
+from grasp_learning.trial import ARMS, Trial
+
+JOINT_STATES = "robot/joint_states"
+ARM_TOPICS = ("robot/limb/{arm}/endpoint_state", "robot/end_effector/{arm}_gripper/state")
+# fields of RecordTrial and the topics under which a bag holds them
+IMAGES = {
+    "kinect_image": "/kinect2/hd/image_color/compressed",
+    "approach_image": "/cameras/{arm}_hand_camera/approach/compressed",
+    "before_lift_image": "/cameras/{arm}_hand_camera/before_lift/compressed",
+    "after_lift_image": "/cameras/{arm}_hand_camera/after_lift/compressed",
+}
+INFOS = {"kinect_info": "/kinect2/hd/camera_info", "wrist_info": "/cameras/{arm}_hand_camera/camera_info"}
+TRIAL_TOPIC = "trial"
+
+
+class TrialRecorderSettings(Settings):
+    """Parameters of the node; see config/trial_recorder.yaml."""
+
+    data: str = Field(min_length=1)
+    robot: str = Field(min_length=1)
+    arms: str = "both"
+    mode: str = "random"
+    stage: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0)
+    planner: str = ""
+    model: str = ""
+    calibration: str = ""
+    minimum_free_gb: float = Field(1.0, ge=0)
+    buffer_seconds: float = Field(180.0, gt=0)
+    buffer_mb: float = Field(64.0, gt=0)
+    largest_gap: float = Field(0.5, gt=0)
+    compression: str = "lz4"
+
+    @field_validator("arms")
+    @classmethod
+    def _known_arms(cls, value: str) -> str:
+        if value not in ("both", *ARMS):
+            raise ValueError("expected 'both', 'left' or 'right'")
+        return value
+
+    @field_validator("compression")
+    @classmethod
+    def _known_compression(cls, value: str) -> str:
+        if value not in COMPRESSIONS:
+            raise ValueError(f"expected one of: {', '.join(COMPRESSIONS)}")
+        return value
+
+    @property
+    def arm_names(self) -> Tuple[str, ...]:
+        """The arms whose trials are recorded."""
+        return ARMS if self.arms == "both" else (self.arms,)
+
+
+def collection_info(settings: TrialRecorderSettings) -> CollectionInfo:
+    """What collection.yaml is to say.
+
+    Raises:
+        ConfigError: the calibration or the model file cannot be read.
+    """
+    calibration: Dict = {}
+    if settings.calibration:
+        calibration = {"file": Path(settings.calibration).name, **load_calibration(settings.calibration).model_dump()}
+    try:
+        sha256 = file_sha256(settings.model) if settings.model else ""
+    except OSError as error:
+        raise ConfigError(f"{settings.model}: the model cannot be read ({error.strerror})") from None
+    return CollectionInfo(
+        robot=settings.robot,
+        arms=list(settings.arm_names),
+        mode=settings.mode,
+        stage=settings.stage,
+        seed=settings.seed,
+        planner=settings.planner,
+        model=Path(settings.model).name,
+        model_sha256=sha256,
+        calibration=calibration,
+        package_version=grasp_learning.__version__,
+    )
+
+
+class Recording:
+    """Subscribes to a topic of any type and keeps its last messages as they came."""
+
+    def __init__(self, name: str, settings: TrialRecorderSettings):
+        self.topic = rospy.resolve_name(name)
+        self._header: Dict[str, str] = {}
+        self._buffer = MessageBuffer(settings.buffer_seconds, int(settings.buffer_mb * 1e6))
+        self._largest_gap = settings.largest_gap
+        self._subscriber = rospy.Subscriber(name, rospy.AnyMsg, self._keep, tcp_nodelay=True)
+
+    def _keep(self, message: rospy.AnyMsg) -> None:
+        self._header = message._connection_header
+        self._buffer.add(rospy.get_rostime().to_nsec(), message._buff)
+
+    def entries(self, start: int, end: int) -> List[Entry]:
+        """What came from start to end (ns)."""
+        messages = self._buffer.between(start, end)
+        if not messages:
+            return []
+        channel = Channel.of_connection(self.topic, self._header)
+        return [Entry(channel, message.stamp, message.data) for message in messages]
+
+    def complaint(self, entries: List[Entry], start: int, end: int) -> str:
+        """The longest silence in [start, end] (ns), where it is too long; else empty."""
+        stamps = [start, *(entry.stamp for entry in entries), end]
+        gap, since = max((after - before, before) for before, after in zip(stamps, stamps[1:]))
+        if gap <= self._largest_gap * SECOND:
+            return ""
+        return f"{self.topic} was silent for {gap / SECOND:.2f} s, {(since - start) / SECOND:.2f} s into the trial"
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._subscriber.unregister()
+
+
+class TrialRecorder:
+    """Writes each trial that is handed to it, with what the robot said meanwhile."""
+
+    def __init__(self, settings: TrialRecorderSettings):
+        """Open the collection and start to listen.
+
+        Raises:
+            ConfigError: the calibration or the model file cannot be read.
+            CollectionError: the folder cannot be used.
+        """
+        self._settings = settings
+        self._collection = Collection(settings.data, collection_info(settings), int(settings.minimum_free_gb * 1e9))
+        for note in self._collection.notes:
+            rospy.logwarn("%s: %s", self._collection.folder, note)
+        rospy.loginfo("recording into %s, which holds %d trials", self._collection.folder, self._collection.recorded)
+        self._joints = Recording(JOINT_STATES, settings)
+        self._arms = {
+            arm: [Recording(name.format(arm=arm), settings) for name in ARM_TOPICS] for arm in settings.arm_names
+        }
+        self._service = rospy.Service("~record", RecordTrial, self.record)
+
+    def record(self, request: RecordTrialRequest) -> RecordTrialResponse:
+        """Write one trial; every problem is an answer with success false, and leaves the collection as it was."""
+        try:
+            trial = trial_from_message(request.trial)
+            self._check(trial, request)
+            if not trial.outcome.is_label:
+                self._collection.add_fault(fault_record(trial))
+                return RecordTrialResponse(success=True)
+            return self._record_labelled(trial, request)
+        except (ConversionError, CollectionError) as error:
+            rospy.logerr("trial of the %s arm was not recorded: %s", request.trial.arm, error)
+            return RecordTrialResponse(success=False, message=str(error))
+
+    def _check(self, trial: Trial, request: RecordTrialRequest) -> None:
+        """Raise ConversionError where the request is no trial of this collection."""
+        ours = {"arm": self._settings.arm_names, "mode": (self._settings.mode,), "stage": (self._settings.stage,)}
+        for key, choices in ours.items():
+            value = getattr(trial, key)
+            if value not in choices:
+                expected = " or ".join(map(repr, choices))
+                raise ConversionError(f"the trial's {key} is {value!r}, this collection's is {expected}")
+        if trial.end < trial.start:
+            raise ConversionError(f"the trial ends at {trial.end} s, before it starts at {trial.start} s")
+        if not trial.outcome.is_label:
+            return
+        if trial.grasp is None or not request.approach_image.data:
+            raise ConversionError(f"a {trial.outcome} needs its grasp and the approach picture it was chosen in")
+
+    def _record_labelled(self, trial: Trial, request: RecordTrialRequest) -> RecordTrialResponse:
+        start, end = request.trial.start.to_nsec(), request.trial.end.to_nsec()
+        entries, complaints = _request_entries(request, end), []
+        for recording in [self._joints, *self._arms[trial.arm]]:
+            heard = recording.entries(start, end)
+            complaints.append(recording.complaint(heard, start, end))
+            entries += heard
+
+        def make_bag(number: int) -> bytes:
+            request.trial.number = number
+            return bag_bytes([*entries, entry_of(TRIAL_TOPIC, end, request.trial)], self._settings.compression)
+
+        number, path = self._collection.add_trial(trial_record(trial), make_bag)
+        message = "; ".join(filter(None, complaints))
+        if message:
+            rospy.logwarn("trial %d: %s", number, message)
+        return RecordTrialResponse(success=True, message=message, number=number, path=str(path))
+
+    def close(self) -> None:
+        """Stop listening, finish what is being written, release the folder."""
+        self._service.shutdown("the recorder is closing")
+        for recording in [self._joints, *(one for arm in self._arms.values() for one in arm)]:
+            recording.close()
+        self._collection.close()
+
+
+def _request_entries(request: RecordTrialRequest, end: int) -> List[Entry]:
+    """The pictures and camera_infos of a request that are not empty; without a stamp they count as of the end (ns)."""
+    entries = []
+    for field, name in {**IMAGES, **INFOS}.items():
+        message = getattr(request, field)
+        empty = not message.data if field in IMAGES else message.width == 0
+        if not empty:
+            topic = name.format(arm=request.trial.arm)
+            entries.append(entry_of(topic, message.header.stamp.to_nsec() or end, message))
+    return entries
+
+
+def main() -> None:
+    """Run the node."""
+    rospy.init_node("trial_recorder")
+    try:
+        settings = parse_settings(TrialRecorderSettings, rospy.get_param("~", {}), rospy.get_name())
+        recorder = TrialRecorder(settings)
+    except (ConfigError, CollectionError) as error:
+        rospy.logfatal("%s", error)
+        sys.exit(1)
+    rospy.on_shutdown(recorder.close)
+    rospy.spin()
