@@ -328,8 +328,9 @@ class SimulatedBaxter:
         self._wrench = {}
         for side in SIDES:
             torque, force = data.cfrc_ext[self._hand_bodies[side]].sum(axis=0).reshape(2, 3)
-            arm = center - data.xpos[self._endpoints[side]]
-            self._wrench[side] = np.concatenate([force, torque + np.cross(arm, force)])
+            turn = np.empty(3)
+            mujoco.mju_cross(turn, center - data.xpos[self._endpoints[side]], force)
+            self._wrench[side] = np.concatenate([force, torque + turn])
         mujoco.mj_kinematics(model, data)
         mujoco.mj_camlight(model, data)
 

@@ -5,7 +5,6 @@ selected by bits: the arms touch the world, each other and (from the elbow on) t
 neighbouring links never fight.
 """
 
-import math
 import mujoco
 import numpy as np
 
@@ -125,13 +124,3 @@ def _prepare_gripper(spec: mujoco.MjSpec, side: str) -> None:
         # Rack and pinion: the fingers stay mirror images under one-sided loads
         equality.solref = [0.004, 1.0]
         equality.solimp = [0.99, 0.999, 0.0005, 0.5, 2.0]
-
-
-def optical_to_mujoco(T_a_optical: np.ndarray) -> np.ndarray:
-    """MuJoCo's camera frame (looks along -z, y up) of an optical frame (looks along z, y down); (4, 4) both."""
-    return T_a_optical @ np.diag([1.0, -1.0, -1.0, 1.0])
-
-
-def vertical_field_of_view(focal_length: float, height: int) -> float:
-    """Degrees, for a focal length and an image height in pixels."""
-    return math.degrees(2 * math.atan(height / (2 * focal_length)))

@@ -16,6 +16,8 @@ from grasp_learning.config import Settings
 from grasp_learning.geometry import transform
 from grasp_learning.robot_description import NEUTRAL, SIDES, arm_joints, find_package_file, finger_joints, joint_limits
 from grasp_learning.sim import robot_model
+from grasp_learning.sim.appearance import Appearance, AppearanceSettings
+from grasp_learning.sim.camera_models import KINECT, KINECT_NAME, WRIST, CameraModel, wrist_name
 from grasp_learning.sim.objects import ObjectSpec, add_to_spec
 
 log = logging.getLogger(__name__)
@@ -64,6 +66,7 @@ class WorldSettings(Settings):
         settle_time: most time an object may take to come to rest (s).
         scatter_attempts: how often objects that fell off or roll on are dropped again.
         max_velocity: of any joint or object; above it the simulation has diverged (m/s, rad/s).
+        appearance: of the table and the light.
     """
 
     time_step: float = Field(0.002, gt=0.0, le=0.005)
@@ -75,13 +78,14 @@ class WorldSettings(Settings):
     settle_time: float = Field(4.0, gt=0.0)
     scatter_attempts: int = Field(12, ge=1)
     max_velocity: float = Field(200.0, gt=0.0)
+    appearance: AppearanceSettings = AppearanceSettings()
 
 
 class World:
     """The physics of the workcell.
 
     Args:
-        seed: of everything that varies in the world itself.
+        seed: of the light and the table's surface.
         objects: what can lie on the table; it starts empty, with the objects parked on the floor behind the robot.
         settings: see :class:`WorldSettings`.
 
@@ -97,6 +101,7 @@ class World:
         path = self.settings.calibration or find_package_file("config/calibration/sim.yaml")
         self.calibration = load_calibration(path)
         self.table = self.calibration.table
+        self.appearance = Appearance(seed, self.settings.appearance)
         # Without a handler MuJoCo writes its warnings to a file in the working directory
         mujoco.set_mju_user_warning(lambda message: log.warning("MuJoCo: %s", message))
         self.model = self._build()
@@ -117,6 +122,7 @@ class World:
         _add_workcell(spec, self.calibration)
         for name, obj in zip(self.object_names, self.objects):
             _add_object(spec, name, obj)
+        self.appearance.apply(spec)
         return spec.compile()
 
     def _index(self) -> None:
@@ -126,7 +132,6 @@ class World:
         joints = model.body_jntadr[self._object_bodies]
         self._qpos = model.jnt_qposadr[joints][:, None] + np.arange(7)
         self._qvel = model.jnt_dofadr[joints][:, None] + np.arange(6)
-        self._robot_joints = [(side, arm_joints(side)) for side in SIDES]
         owner = np.full(model.nbody, _ROBOT)
         owner[model.body_weldid == 0] = _FIXED
         owner[self._object_bodies] = np.arange(len(bodies))
@@ -184,6 +189,7 @@ class World:
         for index, obj in enumerate(self.objects):
             pos = (-1.2 - 0.4 * (index // 6), -1.0 + 0.4 * (index % 6), FLOOR_Z + obj.extents[2] / 2)
             self._place(index, pos, (1.0, 0.0, 0.0, 0.0))
+        self._parked = set(range(len(self.objects)))
         mujoco.mj_forward(self.model, self.data)
 
     def scatter(self, rng: np.random.Generator) -> None:
@@ -211,10 +217,11 @@ class World:
         raise SceneError(f"after {self.settings.scatter_attempts} attempts these do not rest on the table: {names}")
 
     def objects_off_table(self) -> List[str]:
-        """Names of the objects that lie neither on the table nor in a hand."""
-        held = {self.held(side) for side in SIDES}
+        """Names of the objects that left the table: they lie neither on it nor in a hand, and were not parked."""
         positions = self.data.qpos[self._qpos[:, :3]]
-        return [name for name, pos in zip(self.object_names, positions) if self._is_off(pos) and name not in held]
+        off = [index for index, pos in enumerate(positions) if self._is_off(pos) and index not in self._parked]
+        held = {self.held(side) for side in SIDES} if off else set()
+        return [self.object_names[index] for index in off if self.object_names[index] not in held]
 
     def put_back(self, rng: np.random.Generator, avoid: Optional[Sequence[Circle]] = None) -> List[str]:
         """Put the objects that left the table back onto a free place of it, away from the grippers.
@@ -271,8 +278,10 @@ class World:
         y = sign * rng.uniform(*self.settings.workspace_y)
         upright = rng.random() < 0.5
         quat = _random_quaternion(rng, upright)
+        self._parked.discard(index)
         reach = self.objects[index].extents[2] / 2 if upright else self.objects[index].radius
-        for height in np.arange(self.settings.drop_height, 0.5, 0.03):
+        # below the loop's end there is always room: no pile is that high
+        for height in np.arange(self.settings.drop_height, 0.6, 0.03):
             self._place(index, (x, y, self.table.z + reach + height), quat)
             if self._is_free(index):
                 return
@@ -343,6 +352,17 @@ def _add_workcell(spec: mujoco.MjSpec, calibration: Calibration) -> None:
     box = {"type": mujoco.mjtGeom.mjGEOM_BOX, "rgba": [0.85, 0.85, 0.83, 1.0]}
     spec.worldbody.add_geom(name="table", pos=centre, size=half, friction=[0.6, 0.005, 0.0001], **box)
     spec.worldbody.add_geom(name="floor", type=mujoco.mjtGeom.mjGEOM_PLANE, pos=[0, 0, FLOOR_Z], size=[4, 4, 0.1])
+    _add_camera(spec.body("base"), KINECT_NAME, KINECT, calibration.T_base_kinect.matrix)
+    for side in SIDES:
+        _add_camera(spec.body(f"{side}_hand_camera"), wrist_name(side), WRIST, np.eye(4))
+
+
+def _add_camera(body, name: str, camera: CameraModel, T_body_optical: np.ndarray) -> None:
+    # MuJoCo's cameras look along -z with y up, optical frames along z with y down
+    T = T_body_optical @ np.diag([1.0, -1.0, -1.0, 1.0])
+    quat = np.empty(4)
+    mujoco.mju_mat2Quat(quat, T[:3, :3].ravel())
+    body.add_camera(name=name, pos=T[:3, 3], quat=quat, fovy=camera.fovy)
 
 
 def _add_object(spec: mujoco.MjSpec, name: str, obj: ObjectSpec) -> None:
