@@ -119,6 +119,8 @@ class World:
         spec.option.impratio = 10.0
         # A diverged state must be seen, not silently replaced by the initial one
         spec.option.disableflags |= mujoco.mjtDisableBit.mjDSBL_AUTORESET
+        # Objects at rest cost nothing until something touches them: three times faster
+        spec.option.enableflags |= mujoco.mjtEnableBit.mjENBL_SLEEP
         _add_workcell(spec, self.calibration)
         for name, obj in zip(self.object_names, self.objects):
             _add_object(spec, name, obj)
@@ -288,8 +290,8 @@ class World:
 
     def _is_free(self, index: int) -> bool:
         """Whether an object, as placed, overlaps nothing."""
-        mujoco.mj_kinematics(self.model, self.data)
-        mujoco.mj_collision(self.model, self.data)
+        # the whole forward pass: it also wakes the sleeping, whose contacts would be missed
+        mujoco.mj_forward(self.model, self.data)
         return not np.any(self._geom_owner[self.data.contact.geom] == index)
 
     def _settle(self) -> List[int]:
