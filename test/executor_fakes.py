@@ -34,9 +34,7 @@ class FakeRobot:
     def __init__(self, clock: FakeClock):
         self.clock = clock
         self.positions_of = {side: np.array(NEUTRAL) for side in ("left", "right")}
-        self.state = SimpleNamespace(
-            enabled=True, stopped=False, error=False, estop_button=0, ESTOP_BUTTON_PRESSED=1
-        )
+        self.state = SimpleNamespace(enabled=True, stopped=False, error=False, estop_button=0, ESTOP_BUTTON_PRESSED=1)
         self.frozen_at = None
         self.blocked = False
         self.lag = 0.0

@@ -58,7 +58,7 @@ def label_grasp(samples: Sequence[GripperSample], force_threshold: float, max_ag
         return Label(Outcome.SENSOR_FAULT, math.nan, math.nan, False, "the gripper sent no state after the lift")
     force = sum(sample.force for sample in samples) / len(samples)
     position = sum(sample.position for sample in samples) / len(samples)
-    gripping = 2 * sum(sample.gripping is True for sample in samples) > len(samples)
+    gripping = 2 * sum(bool(sample.gripping) for sample in samples) > len(samples)
     problem = next(filter(None, (_problem(sample, max_age) for sample in samples)), "")
     if problem:
         return Label(Outcome.SENSOR_FAULT, force, position, gripping, problem)
@@ -71,7 +71,7 @@ def label_grasp(samples: Sequence[GripperSample], force_threshold: float, max_ag
 def _problem(sample: GripperSample, max_age: float) -> str:
     if sample.age > max_age:
         return f"the gripper's state is {sample.age:.2f} s old (at most {max_age:g} s)"
-    if sample.calibrated is not True:
+    if not sample.calibrated:
         return "the gripper is not calibrated, so its force means nothing"
     if sample.gripping is None:
         return "the gripper does not know whether it grips"

@@ -20,7 +20,7 @@ class HandSettings(Settings):
     open_position: float = 80.0
     calibrate_timeout: float = 8.0
     sdk_timeout: float = 20.0
-    state_timeout: float = 0.5
+    state_timeout: float = 1.0
     read_time: float = 0.2
 
 

@@ -1,0 +1,274 @@
+"""The node that moves one arm: actions ~approach and ~pick."""
+
+import sys
+import threading
+import time
+from typing import Callable, Literal, Tuple
+
+import actionlib
+import numpy as np
+import rospy
+from pydantic import Field
+
+from grasp_learning.calibration import load_calibration
+from grasp_learning.config import ConfigError, Settings, parse_settings
+from grasp_learning.motion.settings import MotionSettings
+from grasp_learning.msg import (
+    ApproachAction,
+    ApproachFeedback,
+    ApproachResult,
+    PickAction,
+    PickFeedback,
+    PickResult,
+)
+from grasp_learning.ros import conversions
+from grasp_learning.ros.arm import Arm, ArmSettings
+from grasp_learning.ros.calls import CallFailed, call_service
+from grasp_learning.ros.camera_client import CameraTimeouts, FreshImage
+from grasp_learning.ros.clock import RosClock
+from grasp_learning.ros.faults import Cancelled, RobotFault, StepError
+from grasp_learning.ros.feeds import GripperFeed, JointFeed
+from grasp_learning.ros.hand import Hand, HandSettings, bounded
+from grasp_learning.ros.motions import Motions
+from grasp_learning.ros.pick_sequence import PickSequence, SequenceSettings
+from grasp_learning.srv import QueryHeld, QueryHeldRequest
+from grasp_learning.trial import Outcome
+
+# The SDK's relative names; in a namespace of its own the node would look for the robot there.
+SDK_NAMES = (
+    "robot/joint_states",
+    "robot/state",
+    "robot/set_super_enable",
+    "robot/set_super_reset",
+    "robot/set_super_stop",
+)
+SDK_GRIPPER_NAMES = ("state", "properties", "command", "rsdk/set_properties", "rsdk/set_state")
+
+
+class ArmExecutorSettings(Settings):
+    """Parameters of the node; config/arm_executor.yaml says what each key means."""
+
+    arm: Literal["left", "right"]
+    planner: str = "ompl"
+    seed: int = Field(0, ge=0)
+    calibration: str
+    held_service: str = ""
+    held_timeout: float = Field(3.0, gt=0)
+    image_topic: str = "/cameras/{arm}_hand_camera/image"
+    info_topic: str = "/cameras/{arm}_hand_camera/camera_info"
+    enable: Literal["always", "start", "never"] = "start"
+    startup_timeout: float = Field(60.0, gt=0)
+    streaming: ArmSettings = ArmSettings()
+    gripper: HandSettings = HandSettings()
+    sequence: SequenceSettings = SequenceSettings()
+    motion: MotionSettings = MotionSettings()
+    camera: CameraTimeouts = CameraTimeouts()
+
+
+class ArmExecutor:
+    """Moves one arm through the steps of a trial.
+
+    Actions:
+        ~approach (grasp_learning/Approach): over a region; ~pick (grasp_learning/Pick): grasp, lift, read, put back,
+        clear the table. The result's ``outcome`` is typed; the goal is succeeded where it is SUCCESS or FAILURE,
+        preempted where it is ABORTED by a cancel, else aborted. One goal runs at a time; a second one is ABORTED.
+
+    Publishers and subscribers: those of baxter_interface's Limb, Gripper and RobotEnable. The wrist camera's image and
+    camera_info are subscribed only while a picture is taken.
+
+    Services called: ``held_service`` (grasp_learning/QueryHeld), where a simulator offers it.
+
+    Parameters: config/arm_executor.yaml lists them with their units and defaults.
+    """
+
+    def __init__(self, settings: ArmExecutorSettings):
+        self._settings = settings
+        self._clock = RosClock(settings.streaming.clock_timeout)
+        self._motions = Motions(
+            settings.arm, settings.planner, settings.motion, load_calibration(settings.calibration).table, settings.seed
+        )
+        self._busy = threading.Lock()
+        self._connect()
+        self._sequence = PickSequence(
+            self._arm,
+            self._hand,
+            self._motions,
+            self._take_picture,
+            self._query_held,
+            self._announce,
+            settings.sequence,
+        )
+        self._feedback: Callable[[str], None] = lambda phase: None
+
+    def _connect(self) -> None:
+        """Find the robot.
+
+        Raises:
+            RobotFault: it does not answer within the startup timeout.
+        """
+        # imported here: the SDK reads the robot's parameters on import, and only this node needs it
+        import baxter_interface
+
+        settings, side = self._settings, self._settings.arm
+        end = time.monotonic() + settings.startup_timeout
+        self._enabler = self._found(baxter_interface.RobotEnable, end, "the robot's state")
+        limb = self._found(lambda: baxter_interface.Limb(side), end, f"the {side} arm")
+        gripper = self._found(lambda: baxter_interface.Gripper(side), end, f"the {side} gripper")
+        joints, feed = JointFeed(self._clock), GripperFeed(self._clock, side)
+        self._arm = Arm(side, limb, joints, self._enabler.state, self._clock, settings.streaming)
+        self._hand = Hand(gripper, feed, self._arm.wait, self._clock, settings.gripper)
+        while joints.positions(side) is None or feed.sample() is None:
+            if time.monotonic() > end or rospy.is_shutdown():
+                raise RobotFault(f"no joint states of both arms, or no state of the {side} gripper")
+            time.sleep(0.02)
+
+    def _found(self, make: Callable, end: float, what: str):
+        """Construct one of the SDK's classes, again and again until it finds its topics or the time is over."""
+        rospy.loginfo("waiting for %s", what)
+        while True:
+            try:
+                if rospy.get_time() <= 0.0:
+                    raise RobotFault("no /clock yet")
+                return bounded(make, max(end - time.monotonic(), 0.1), what)
+            except RobotFault as error:
+                if rospy.is_shutdown():
+                    raise Cancelled("the node is shutting down") from None
+                if time.monotonic() > end:
+                    timeout = self._settings.startup_timeout
+                    raise RobotFault(f"{what} was not found within {timeout:g} s ({error}); is the robot on?") from None
+                time.sleep(0.1)
+
+    def start(self) -> None:
+        """Enable the robot if allowed, calibrate the gripper, go to neutral, then accept goals.
+
+        Raises:
+            StepError: one of these failed.
+        """
+        if self._settings.enable != "never":
+            self._enable()
+        self._arm.check()
+        self._hand.prepare()
+        self._hand.start_open()
+        self._sequence.to_neutral()
+        self._hand.wait_open()
+        self._approach = actionlib.SimpleActionServer(
+            rospy.resolve_name("~approach"), ApproachAction, self._on_approach, auto_start=False
+        )
+        self._pick = actionlib.SimpleActionServer(
+            rospy.resolve_name("~pick"), PickAction, self._on_pick, auto_start=False
+        )
+        self._approach.start()
+        self._pick.start()
+        rospy.loginfo("the %s arm is ready", self._settings.arm)
+
+    def _enable(self) -> None:
+        state = self._enabler.state()
+        if not state.enabled:
+            bounded(self._enabler.enable, self._settings.gripper.sdk_timeout, "enabling the robot")
+
+    # --- actions -----------------------------------------------------------------------------------------------------
+
+    def _on_approach(self, goal) -> None:
+        def run(result: ApproachResult) -> Outcome:
+            if self._settings.enable == "always":
+                self._enable()
+            region = conversions.region_from_msg(goal.region)
+            self._check_arm(region.arm)
+            self._sequence.approach(region)
+            return Outcome.SUCCESS
+
+        self._execute(self._approach, ApproachResult(), ApproachFeedback, run)
+
+    def _on_pick(self, goal) -> None:
+        def run(result: PickResult) -> Outcome:
+            grasp = conversions.grasp_from_msg(goal.grasp)
+            self._check_arm(grasp.arm)
+            report = self._sequence.pick(grasp)
+            answer = conversions.reading_to_result(report.reading, report.outcome, report.message)
+            for name in answer.__slots__:
+                setattr(result, name, getattr(answer, name))
+            result.before_lift_image = report.images["before_lift"]
+            result.after_lift_image = report.images["after_lift"]
+            return report.outcome
+
+        self._execute(self._pick, PickResult(), PickFeedback, run)
+
+    def _check_arm(self, arm: str) -> None:
+        if arm != self._settings.arm:
+            raise RobotFault(f"this executor moves the {self._settings.arm} arm, not '{arm}'")
+
+    def _execute(self, server, result, feedback_class, run: Callable) -> None:
+        """Run one goal and report its outcome."""
+        if not self._busy.acquire(blocking=False):
+            result.outcome, result.message = str(Outcome.ABORTED), "the arm is busy with another goal"
+            server.set_aborted(result, result.message)
+            return
+        try:
+            self._motions.planning_time = 0.0
+            self._arm.cancelled = server.is_preempt_requested
+            self._feedback = lambda phase: server.publish_feedback(feedback_class(phase=phase))
+            try:
+                result.outcome = str(run(result))
+            except StepError as error:
+                result.outcome, result.message = str(error.outcome), str(error)
+            result.planning_time = self._motions.planning_time
+        finally:
+            self._arm.cancelled = lambda: False
+            self._busy.release()
+        self._finish(server, result)
+
+    def _finish(self, server, result) -> None:
+        outcome = Outcome(result.outcome)
+        if outcome in (Outcome.SUCCESS, Outcome.FAILURE):
+            server.set_succeeded(result, result.message)
+            return
+        rospy.logwarn("%s: %s", result.outcome, result.message)
+        if outcome is Outcome.ABORTED and server.is_preempt_requested():
+            server.set_preempted(result, result.message)
+        else:
+            server.set_aborted(result, result.message)
+
+    # --- what the sequence asks for ----------------------------------------------------------------------------------
+
+    def _announce(self, phase: str) -> None:
+        self._feedback(phase)
+
+    def _take_picture(self):
+        """A fresh picture of the wrist camera as sensor_msgs/CompressedImage."""
+        names = (self._settings.image_topic, self._settings.info_topic)
+        image_topic, info_topic = (name.format(arm=self._settings.arm) for name in names)
+        frame = FreshImage(image_topic, info_topic, timeouts=self._settings.camera).grab()
+        return conversions.image_to_compressed(frame.image, frame.stamp, frame.frame_id)
+
+    def _query_held(self) -> Tuple[bool, bool, str]:
+        if not self._settings.held_service:
+            return False, False, ""
+        request = QueryHeldRequest(arm=self._settings.arm)
+        try:
+            answer = call_service(self._settings.held_service, QueryHeld, request, self._settings.held_timeout)
+        except CallFailed as error:
+            rospy.logwarn("the truth is not known: %s", error)
+            return False, False, ""
+        return True, answer.held, answer.object
+
+
+def absolute_sdk_names(side: str) -> list:
+    """Remappings ``a:=/a`` of the SDK's relative names, so that they work in any namespace."""
+    gripper = [f"robot/end_effector/{side}_gripper/{name}" for name in SDK_GRIPPER_NAMES]
+    return [f"{name}:=/{name}" for name in (*SDK_NAMES, *gripper)]
+
+
+def main() -> None:
+    """Run the node until it is shut down; exit code 1 if its settings are wrong or the robot is not there."""
+    remappings = [item for side in ("left", "right") for item in absolute_sdk_names(side)]
+    # the user's own remappings come last and win
+    rospy.init_node("arm_executor", argv=[sys.argv[0], *remappings, *sys.argv[1:]])
+    np.set_printoptions(precision=3, suppress=True)
+    try:
+        settings = parse_settings(ArmExecutorSettings, rospy.get_param("~", {}), rospy.get_name())
+        ArmExecutor(settings).start()
+    except (ConfigError, StepError) as error:
+        if not rospy.is_shutdown():
+            rospy.logfatal("%s", error)
+        sys.exit(1)
+    rospy.spin()

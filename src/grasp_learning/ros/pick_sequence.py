@@ -1,0 +1,286 @@
+"""What an arm does in a trial: over the region; down, close, up, read; put the object back; out of the way.
+
+The sequence knows its arm, hand, motions, camera and the simulator's truth only through small objects, so that it
+can be run without a robot. Every method either does all it says or raises a StepError.
+"""
+
+import contextlib
+from dataclasses import dataclass, field
+from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
+
+import numpy as np
+from pydantic import Field
+
+from grasp_learning.config import Settings
+from grasp_learning.geometry import top_down_pose
+from grasp_learning.labelling import Label, label_grasp
+from grasp_learning.robot_description import NEUTRAL
+from grasp_learning.ros.arm import Contact
+from grasp_learning.ros.background import Task
+from grasp_learning.ros.faults import Cancelled, PlanningFailed, SensorFault, StepError, Unreachable
+from grasp_learning.trial import Grasp, Outcome, PickReading, Region
+
+
+PREGRASP_MARGIN = 0.05  # m; the pre-grasp may be so much lower than the approach, for a shorter way down
+
+
+class SequenceSettings(Settings):
+    """Heights, speeds and thresholds of a trial; config/arm_executor.yaml says what each key means."""
+
+    approach_height: float = Field(0.25, gt=0)
+    lift_height: float = Field(0.20, gt=0)
+    descent_speed: float = Field(0.25, gt=0)
+    lift_speed: float = Field(0.35, gt=0)
+    lower_speed: float = Field(0.25, gt=0)
+    release_clearance: float = Field(0.02, ge=0)
+    place_x: Tuple[float, float] = (0.52, 0.90)
+    place_y: Tuple[float, float] = (0.15, 0.48)
+    settle_time: float = Field(0.3, ge=0)
+    force_threshold: float = Field(10.0, ge=0, le=100)
+    reading_max_age: float = Field(1.0, gt=0)
+    picture_timeout: float = Field(6.0, gt=0)
+    yaws: int = Field(8, ge=1)
+    at_rest_tolerance: float = Field(0.05, gt=0)
+
+
+@dataclass
+class PickReport:
+    """What a pick yields besides its outcome.
+
+    Attributes:
+        reading: None until the gripper was read.
+        images: ``before_lift`` and ``after_lift`` in the camera's own form, where taken.
+    """
+
+    outcome: Outcome = Outcome.ABORTED
+    message: str = ""
+    reading: Optional[PickReading] = None
+    images: Dict[str, Any] = field(default_factory=dict)
+
+
+class PickSequence:
+    """The protocol's motions for one arm.
+
+    Args:
+        arm: an Arm. hand: a Hand. motions: a Motions.
+        take_picture: returns a fresh wrist picture, or raises SensorFault; has its own deadline.
+        truth: returns (known, held, object) from a simulator; has its own deadline.
+        phase: told the name of each phase as it begins.
+    """
+
+    def __init__(
+        self, arm, hand, motions, take_picture: Callable, truth: Callable, phase: Callable, settings: SequenceSettings
+    ):
+        self.settings = settings
+        self._arm, self._hand, self._motions = arm, hand, motions
+        self._take_picture, self._truth, self._phase = take_picture, truth, phase
+
+    # --- steps of the protocol -----------------------------------------------------------------------------------
+
+    def approach(self, region: Region) -> None:
+        """Bring the gripper over a region, pointing down and open.
+
+        Raises:
+            StepError: with the arm back at neutral where it could move, or at rest where it was cancelled.
+        """
+        with self._retreat_on_failure():
+            self._approach(region)
+
+    def pick(self, grasp: Grasp) -> PickReport:
+        """Grasp, lift, read, put the object back, clear the table.
+
+        Raises:
+            StepError: as :meth:`approach`; there is no label then.
+        """
+        report = PickReport()
+        with self._retreat_on_failure():
+            self._pick(grasp, report)
+        return report
+
+    def to_neutral(self) -> None:
+        """Clear the table: straight up if the gripper is low, then a planned path to the neutral pose."""
+        self._rise()
+        if not self._at_neutral():
+            self._arm.follow(self._motions.to_joints(self._arm.commanded(), np.array(NEUTRAL), self._arm.other_q()))
+
+    # --- parts -----------------------------------------------------------------------------------------------------
+
+    def _approach(self, region: Region) -> None:
+        self._phase("prepare")
+        self._arm.check()
+        self._hand.prepare()
+        self._hand.start_open()
+        self._rise()
+        self._phase("approach")
+        x, y, table = (float(value) for value in region.center)
+        poses = [top_down_pose(x, y, table + self.settings.approach_height, yaw) for yaw in self._yaws()]
+        self._arm.follow(self._motions.to_first_pose(self._arm.commanded(), poses, self._arm.other_q()))
+        self._hand.wait_open()
+
+    def _yaws(self) -> List[float]:
+        """Closing directions to try: the neutral pose's, then evenly spread ones, the nearest first."""
+        first = self._motions.yaw(np.array(NEUTRAL))
+        turns = sorted(range(self.settings.yaws), key=lambda k: min(k, self.settings.yaws - k))
+        return [first + 2.0 * np.pi * k / self.settings.yaws for k in turns]
+
+    def _pick(self, grasp: Grasp, report: PickReport) -> None:
+        self._phase("pre-grasp")
+        self._arm.check()
+        self._hand.prepare()
+        self._hand.start_open()
+        descent = self._to_pregrasp(grasp)
+        self._hand.wait_open()
+        touched = self._descend(descent)
+        before = self._close()
+        lift_from = self._motions.height(self._arm.q())
+        self._lift(report, before)
+        label = self._read(report, touched)
+        self._put_back(label, lift_from)
+        report.outcome, report.message = label.outcome, label.message
+        if label.outcome is Outcome.SENSOR_FAULT:
+            raise SensorFault(label.message)
+
+    def _to_pregrasp(self, grasp: Grasp):
+        """Go over the grasp with the wrist at its angle; the straight descent from there."""
+        arm, limits = self._arm, self.settings
+        drop = max(limits.lift_height, limits.approach_height - PREGRASP_MARGIN)
+        # a symmetric gripper grasps alike at both angles
+        angles = (grasp.theta, grasp.theta + np.pi)
+        poses = [top_down_pose(grasp.x, grasp.y, grasp.z + drop, angle) for angle in angles]
+        path = self._motions.to_pregrasp(arm.commanded(), poses, drop, arm.other_q())
+        descent = self._motions.shift(path.positions[-1], (0.0, 0.0, -drop), arm.other_q(), limits.descent_speed)
+        arm.follow(path)
+        return descent
+
+    def _descend(self, descent) -> bool:
+        """Go down; whether contact stopped the arm."""
+        self._phase("descend")
+        return not self._arm.follow(descent, self._contact())
+
+    def _contact(self) -> Contact:
+        limits = self._arm.settings
+        return Contact(self._arm.vertical_force, limits.contact_force, limits.contact_samples, self._motions.height)
+
+    def _close(self) -> Task:
+        """Close on what is there; the picture that is being taken meanwhile."""
+        self._phase("close")
+        self._hand.start_close()
+        picture = Task(self._take_picture, "picture before the lift")
+        self._hand.wait_closed()
+        return picture
+
+    def _lift(self, report: PickReport, before: Task) -> None:
+        q = self._arm.commanded()
+        path = self._motions.shift(
+            q, (0.0, 0.0, self.settings.lift_height), self._arm.other_q(), self.settings.lift_speed
+        )
+        report.images["before_lift"] = self._picture(before)
+        self._phase("lift")
+        self._arm.follow(path)
+
+    def _read(self, report: PickReport, touched: bool) -> Label:
+        self._phase("read")
+        after = Task(self._take_picture, "picture after the lift")
+        truth = Task(self._truth, "truth")
+        self._arm.rest(self.settings.settle_time)
+        samples = self._hand.read()
+        label = label_grasp(samples, self.settings.force_threshold, self.settings.reading_max_age)
+        report.images["after_lift"] = self._picture(after)
+        if not self._arm.wait(truth.done, self.settings.picture_timeout):
+            known, held, name = False, False, ""
+        else:
+            known, held, name = truth.result()
+        report.reading = PickReading(
+            force=label.force,
+            position=label.position,
+            gripping=label.gripping,
+            contact=touched,
+            truth_known=known,
+            truth_held=held,
+            truth_object=name,
+        )
+        return label
+
+    def _picture(self, task: Task):
+        if not self._arm.wait(task.done, self.settings.picture_timeout):
+            raise SensorFault(f"no wrist picture within {self.settings.picture_timeout:g} s")
+        return task.result()
+
+    def _put_back(self, label: Label, pick_height: float) -> None:
+        """Open over the arm's half of the table, low if something is held, and clear the table."""
+        self._phase("release")
+        if self._hand.holds_something(self.settings.force_threshold):
+            self._lower(pick_height)
+            self._hand.start_open()
+            self._hand.wait_open()
+        else:
+            self._hand.start_open()
+        self._phase("clear")
+        try:
+            self.to_neutral()
+        except (PlanningFailed, Unreachable):
+            pass  # the label stands; the next approach plans from here
+
+    def _lower(self, pick_height: float) -> None:
+        q, other = self._arm.commanded(), self._arm.other_q()
+        x, y, z = self._motions.position(q)
+        goal = self._place(x, y)
+        try:
+            if np.hypot(goal[0] - x, goal[1] - y) > 0.01:
+                self._arm.follow(
+                    self._motions.shift(q, (goal[0] - x, goal[1] - y, 0.0), other, self.settings.lift_speed)
+                )
+                q = self._arm.commanded()
+        except Unreachable:
+            pass  # then at the place where it was picked
+        drop = pick_height + self.settings.release_clearance - z
+        if drop < 0.0:
+            path = self._motions.shift(q, (0.0, 0.0, drop), other, self.settings.lower_speed)
+            self._arm.follow(path, self._contact())
+
+    def _place(self, x: float, y: float) -> Tuple[float, float]:
+        side = 1.0 if self._arm.side == "left" else -1.0
+        inside = np.clip(side * y, *self.settings.place_y)
+        return float(np.clip(x, *self.settings.place_x)), float(side * inside)
+
+    # --- getting out of the way ---------------------------------------------------------------------------------
+
+    def _rise(self) -> None:
+        """Straight up to the approach height where the gripper is lower than that over the table."""
+        q = self._arm.commanded()
+        missing = self._motions.height_to_clear(q, self.settings.lift_height)
+        if missing <= 0.01 or self._at_neutral():
+            return
+        try:
+            up = (0.0, 0.0, missing)
+            self._arm.follow(self._motions.shift(q, up, self._arm.other_q(), self.settings.lift_speed))
+        except Unreachable:
+            pass  # the planner finds another way up
+
+    def _at_neutral(self) -> bool:
+        return float(np.max(np.abs(self._arm.q() - np.array(NEUTRAL)))) < self.settings.at_rest_tolerance
+
+    @contextlib.contextmanager
+    def _retreat_on_failure(self) -> Iterator[None]:
+        """When a step fails, let go and clear the table if the arm can still move; stay where it was cancelled."""
+        try:
+            yield
+        except Cancelled:
+            raise  # stop means stop
+        except StepError as error:
+            raise type(error)(f"{error}{self._retreat()}") from None
+
+    def _retreat(self) -> str:
+        try:
+            self._arm.check()
+            self._hand_open_if_possible()
+            self.to_neutral()
+        except StepError as error:
+            return f"; the arm stays where it is: {error}"
+        return ""
+
+    def _hand_open_if_possible(self) -> None:
+        try:
+            self._hand.start_open()
+        except SensorFault:
+            pass  # nothing more can be done about the gripper; the arm may still clear the table

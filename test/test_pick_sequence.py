@@ -1,0 +1,270 @@
+"""A trial's sequence on an ideal robot with the real planner: what it does, and how each fault ends it."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from executor_fakes import FakeClock, FakeGripper, FakeRobot
+
+from grasp_learning.calibration import Table
+from grasp_learning.config import ConfigError
+from grasp_learning.geometry import angle_difference
+from grasp_learning.motion.settings import MotionSettings
+from grasp_learning.robot_description import NEUTRAL
+
+from grasp_learning.ros.arm import Arm, ArmSettings
+from grasp_learning.ros.faults import Cancelled, PlanningFailed, RobotFault, SensorFault, Unreachable
+from grasp_learning.ros.hand import Hand, HandSettings
+from grasp_learning.ros.motions import Motions
+from grasp_learning.ros.pick_sequence import PickSequence, SequenceSettings
+from grasp_learning.trial import Grasp, Outcome, Region
+
+TABLE = Table(z=-0.1, x_min=0.45, x_max=1.05, y_min=-0.6, y_max=0.6)
+PHASES = ["prepare", "approach", "pre-grasp", "descend", "close", "lift", "read", "release", "clear"]
+
+
+@pytest.fixture(scope="module")
+def motions():
+    return Motions("left", "ompl", MotionSettings(), TABLE, seed=0)
+
+
+class Cell:
+    """A robot, its gripper and the sequence under test; actions can be hung on the begin of a phase."""
+
+    def __init__(self, motions):
+        self.clock = FakeClock()
+        self.robot, self.gripper = FakeRobot(self.clock), FakeGripper(self.clock)
+        self.motions, self.phases, self.at_phase = motions, [], {}
+        self.picture = lambda: "picture"
+        self.truth = (True, True, "mug")
+        self.cancel = False
+        self.arm = Arm("left", self.robot.limb("left"), self.robot, lambda: self.robot.state, self.clock, ArmSettings())
+        self.arm.cancelled = lambda: self.cancel
+        hand = Hand(self.gripper, self.gripper, self.arm.wait, self.clock, HandSettings())
+        self.sequence = PickSequence(
+            self.arm, hand, motions, lambda: self.picture(), lambda: self.truth, self._phase, SequenceSettings()
+        )
+        self.clock.hooks.append(self._watch)
+        self.heights = []
+
+    def _phase(self, name):
+        self.phases.append(name)
+        self.at_phase.get(name, lambda: None)()
+
+    def _watch(self):
+        self.heights.append((self.phases[-1] if self.phases else "", self.tip()[2], self.gripper.value))
+
+    def tip(self):
+        return self.motions.position(self.robot.positions("left"))
+
+    def at_neutral(self):
+        return np.abs(self.robot.positions("left") - np.array(NEUTRAL)).max() < 0.01
+
+    def soon_after(self, phase, action, delay=0.1):
+        """Run an action a little after a phase has begun."""
+
+        def arm_it():
+            end = self.clock.time + delay
+            self.clock.hooks.append(lambda: self.clock.time >= end and action())
+
+        self.at_phase[phase] = arm_it
+
+
+@pytest.fixture
+def cell(motions):
+    return Cell(motions)
+
+
+def region(x=0.65, y=0.3, arm="left"):
+    return Region(arm, 0.0, np.array([x, y, -0.1]), 0.05, np.zeros((4, 2)), (0, 0, 1, 1))
+
+
+def grasp(x=0.66, y=0.28, z=-0.08, theta=0.8):
+    return Grasp("left", 0.0, 640.0, 400.0, x, y, z, theta, theta, 4, 380)
+
+
+def test_approach_ends_over_the_region_pointing_down_and_open(cell):
+    cell.sequence.approach(region())
+    T = cell.motions._planner.kinematics.fk(cell.robot.positions("left"))
+    assert np.allclose(T[:3, 3], [0.65, 0.3, 0.15], atol=0.002)
+    assert T[2, 2] == pytest.approx(-1.0, abs=0.001)
+    assert cell.gripper.value > 80.0
+
+
+def test_a_pick_grasps_lifts_reads_and_puts_back(cell):
+    cell.gripper.object_width = 60.0
+    cell.sequence.approach(region())
+    start = cell.clock.time
+    report = cell.sequence.pick(grasp())
+    assert report.outcome is Outcome.SUCCESS
+    assert report.reading.force == pytest.approx(35.0) and report.reading.gripping
+    assert (report.reading.truth_known, report.reading.truth_held, report.reading.truth_object) == (True, True, "mug")
+    assert report.images == {"before_lift": "picture", "after_lift": "picture"}
+    assert cell.phases == PHASES
+    lowest = min(z for phase, z, _ in cell.heights if phase == "close")
+    highest = max(z for phase, z, _ in cell.heights if phase == "read")
+    assert lowest == pytest.approx(-0.08, abs=0.003) and highest - lowest == pytest.approx(0.2, abs=0.005)
+    # let go low over the table, not from the top
+    opening = [z for phase, z, value in cell.heights if phase == "release" and value > 61.0]
+    assert max(opening) < -0.08 + 0.03
+    assert cell.at_neutral() and cell.gripper.value > 80.0
+    assert cell.clock.time - start < 20.0
+
+
+def test_the_fingers_close_along_theta(cell):
+    cell.sequence.approach(region())
+    seen = []
+    cell.at_phase["close"] = lambda: seen.append(cell.motions.yaw(cell.robot.positions("left")))
+    cell.sequence.pick(grasp(theta=2.9))
+    assert angle_difference(seen[0], 2.9) < 0.01
+
+
+def test_closed_on_nothing_is_a_failure(cell):
+    cell.sequence.approach(region())
+    report = cell.sequence.pick(grasp())
+    assert report.outcome is Outcome.FAILURE and report.reading.force == 0.0
+    assert cell.at_neutral()
+
+
+def test_contact_stops_the_descent_and_the_pick_goes_on(cell):
+    cell.sequence.approach(region())
+    cell.clock.hooks.append(lambda: setattr(cell.robot, "force_z", 30.0 if cell.tip()[2] < -0.02 else 0.0))
+    report = cell.sequence.pick(grasp())
+    assert report.reading.contact and report.outcome is Outcome.FAILURE
+    assert min(z for _, z, _ in cell.heights) > -0.04
+    assert cell.at_neutral()
+
+
+def test_an_object_near_the_edge_is_put_back_further_in(cell):
+    cell.gripper.object_width = 60.0
+    cell.sequence.approach(region(0.6, 0.5))
+    report = cell.sequence.pick(grasp(0.6, 0.53))
+    assert report.outcome is Outcome.SUCCESS
+    places = []
+    assert "release" in cell.phases
+    places = [q for time, q in cell.robot.commands]
+    low = [cell.motions.position(q) for q in places[-800:]]
+    released = [p for p in low if p[2] < -0.05]
+    assert released and abs(released[-1][1]) <= 0.48 + 0.01
+
+
+def test_the_arm_starts_low_over_the_table_after_a_cancelled_goal(cell):
+    cell.sequence.approach(region())
+    cell.soon_after("close", lambda: setattr(cell, "cancel", True))
+    with pytest.raises(Cancelled):
+        cell.sequence.pick(grasp())
+    assert cell.tip()[2] < -0.05  # stop means stop
+    cell.cancel = False
+    cell.clock.hooks.clear()
+    cell.clock.hooks.append(cell.gripper._move)
+    first = len(cell.robot.commands)
+    cell.sequence.approach(region(0.6, 0.2))
+    rise = [cell.motions.position(q) for _, q in cell.robot.commands[first : first + 60]]
+    assert np.ptp([p[:2] for p in rise], axis=0).max() < 0.005  # straight up first
+
+
+@pytest.mark.parametrize("phase", PHASES[1:])
+@pytest.mark.parametrize("stop", ["estop", "disabled"])
+def test_a_robot_that_stops_in_any_phase_is_a_fault_and_gets_no_more_commands(cell, phase, stop):
+    cell.gripper.object_width = 60.0
+    stopped_at = []
+
+    def stop_robot():
+        if not stopped_at:
+            stopped_at.append(cell.clock.time)
+            cell.robot.press_estop() if stop == "estop" else setattr(cell.robot.state, "enabled", False)
+
+    cell.soon_after(phase, stop_robot, delay=0.05)
+    with pytest.raises(RobotFault, match="emergency stop|disabled"):
+        cell.sequence.approach(region())
+        cell.sequence.pick(grasp())
+    assert cell.phases[-1] == phase
+    assert all(time <= stopped_at[0] for time, _ in cell.robot.commands)
+    assert cell.clock.time - stopped_at[0] < 1.0
+
+
+def test_frozen_joint_states_end_the_pick(cell):
+    cell.sequence.approach(region())
+    cell.soon_after("lift", lambda: setattr(cell.robot, "frozen_at", cell.robot.frozen_at or cell.clock.time))
+    with pytest.raises(RobotFault, match="joint states"):
+        cell.sequence.pick(grasp())
+
+
+def test_an_uncalibrated_gripper_is_calibrated_first(cell):
+    cell.gripper.is_calibrated = False
+    cell.sequence.approach(region())
+    assert cell.gripper.log[0] == "calibrate"
+    assert cell.gripper.parameters["moving_force"] == HandSettings().moving_force
+
+
+def test_a_gripper_that_cannot_be_calibrated_is_a_sensor_fault(cell):
+    cell.gripper.is_calibrated = cell.gripper.can_calibrate = False
+    with pytest.raises(SensorFault, match="calibrated"):
+        cell.sequence.approach(region())
+
+
+def test_a_gripper_that_loses_its_calibration_gives_no_label(cell):
+    cell.gripper.object_width = 60.0
+    cell.sequence.approach(region())
+    cell.at_phase["read"] = lambda: setattr(cell.gripper, "is_calibrated", False)
+    with pytest.raises(SensorFault, match="calibrated"):
+        cell.sequence.pick(grasp())
+    assert cell.at_neutral()
+
+
+def test_a_silent_gripper_is_a_sensor_fault(cell):
+    cell.sequence.approach(region())
+    cell.at_phase["close"] = lambda: setattr(cell.gripper, "age", 5.0)
+    with pytest.raises(SensorFault, match="old"):
+        cell.sequence.pick(grasp())
+    assert cell.at_neutral()
+
+
+def test_a_gripper_that_does_not_open_is_a_sensor_fault(cell):
+    cell.gripper.value, cell.gripper.stuck = 10.0, True
+    with pytest.raises(SensorFault, match="did not open"):
+        cell.sequence.approach(region())
+
+
+def test_a_camera_without_pictures_is_a_sensor_fault_and_the_table_is_cleared(cell):
+    def no_picture():
+        raise SensorFault("no picture came")
+
+    cell.sequence.approach(region())
+    cell.picture = no_picture
+    with pytest.raises(SensorFault, match="no picture came"):
+        cell.sequence.pick(grasp())
+    assert cell.at_neutral()
+
+
+@pytest.mark.parametrize("x, y", [(1.4, 0.3), (0.65, -0.2), (0.65, 0.0)])
+def test_a_region_out_of_reach_is_typed_and_the_arm_stays_neutral(cell, x, y):
+    with pytest.raises(Unreachable):
+        cell.sequence.approach(region(x, y))
+    assert cell.at_neutral()
+
+
+def test_a_grasp_out_of_reach_sends_the_arm_back(cell):
+    cell.sequence.approach(region())
+    with pytest.raises(Unreachable):
+        cell.sequence.pick(grasp(x=1.3))
+    assert cell.at_neutral()
+
+
+def test_a_planner_out_of_time_is_typed(cell):
+    hasty = Motions("left", "ompl", MotionSettings(planning_time=1e-6), TABLE, seed=0)
+    cell.sequence._motions = hasty
+    with pytest.raises(PlanningFailed):
+        cell.sequence.approach(region())
+
+
+def test_a_plan_that_fails_has_its_type(motions, monkeypatch):
+    failed = SimpleNamespace(ok=False, outcome=Outcome.PLANNING_FAILED, message="EST found no path")
+    monkeypatch.setattr(motions._planner, "plan", lambda request: failed)
+    with pytest.raises(PlanningFailed, match="EST found no path"):
+        motions.to_joints(np.array(NEUTRAL), np.array(NEUTRAL) + 0.1, np.array(NEUTRAL))
+
+
+def test_an_unknown_planner_names_the_choices():
+    with pytest.raises(ConfigError, match="ompl"):
+        Motions("left", "moveit", MotionSettings(), TABLE, seed=0)
