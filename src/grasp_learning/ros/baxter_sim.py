@@ -1,0 +1,299 @@
+"""Node of the simulated Baxter: physics, Baxter's ROS interface, cameras, and services about the objects."""
+
+import contextlib
+import math
+import sys
+import time
+from typing import Any, Callable, List, Optional, Union
+
+import mujoco
+import numpy as np
+import pydantic
+import rospy
+from pydantic import Field
+from rosgraph_msgs.msg import Clock
+from std_msgs.msg import Empty
+from std_srvs.srv import Trigger, TriggerResponse
+from typing_extensions import Literal
+
+from grasp_learning.config import ConfigError, Settings, parse_settings
+from grasp_learning.motion.robot_model import RobotModel
+from grasp_learning.robot_description import load_urdf
+from grasp_learning.ros.sim_cameras import MAX_FPS, CameraServices, KinectStream, RenderThread, WristStream
+from grasp_learning.ros.sim_kinematics import KinematicsService
+from grasp_learning.ros.sim_publisher import direct_publisher
+from grasp_learning.ros.sim_robot import TICK_RATE, GripperTopics, RobotTopics
+from grasp_learning.ros.sim_thread import Inbox
+from grasp_learning.sim.baxter import SimulatedBaxter
+from grasp_learning.sim.cameras import CameraRenderer, CameraSettings
+from grasp_learning.sim.objects import catalogue
+from grasp_learning.sim.world import SceneError, SimulationDiverged, World, WorldSettings
+from grasp_learning.srv import PutBackObjects, PutBackObjectsResponse, QueryHeld, QueryHeldResponse
+from grasp_learning.trial import ARMS
+
+TICK = 1.0 / TICK_RATE  # s of simulated time
+SERVICE_PATIENCE = 60.0  # s of wall time for a service's answer; scattering takes long at speed 1
+SOFTWARE_VERSION = "1.2.0.57"  # what baxter_interface asks for
+SWITCH_INTERVAL = 0.0005  # s; Python's 5 ms between threads would hold back every command
+LAG_WARNING = 0.5  # s of wall time that a promised speed may be behind before a warning
+
+
+class BaxterSimSettings(Settings):
+    """Parameters of the node; config/baxter_sim.yaml says what they mean."""
+
+    seed: int = Field(0, ge=0)
+    speed: Any = "max"
+    objects: int = Field(10, ge=0, le=30)
+    split: Literal["train", "test"] = "train"
+    calibration: str = ""
+    kinect_rate: float = Field(30.0, gt=0, le=MAX_FPS)
+    wrist_rate: float = Field(20.0, gt=0, le=MAX_FPS)
+    render_share: float = Field(0.5, gt=0, le=1)
+
+    @pydantic.field_validator("speed")
+    @classmethod
+    def _check_speed(cls, speed: Any) -> Union[str, float]:
+        number = isinstance(speed, (int, float)) and not isinstance(speed, bool)
+        if speed != "max" and not (number and 0 < speed < math.inf):
+            raise ValueError("expected 'max' or a factor of real time above 0")
+        return speed
+
+
+class Pacer:
+    """Holds a loop of ticks to a speed.
+
+    Args:
+        speed: factor of real time, or None for as fast as possible.
+    """
+
+    def __init__(self, speed: Optional[float]):
+        self._period = None if speed is None else TICK / speed
+        self._next = time.monotonic()
+
+    def wait(self) -> None:
+        """Wait for the next tick; the other threads run meanwhile."""
+        if self._period is None:
+            time.sleep(0)
+            return
+        self._next += self._period
+        ahead = self._next - time.monotonic()
+        if ahead > 0:
+            time.sleep(ahead)
+        elif ahead < -LAG_WARNING:
+            speed = TICK / self._period
+            rospy.logwarn_throttle(10.0, "This machine is too slow to simulate at %g times real time", speed)
+            self._next = time.monotonic()
+
+
+class TickingWorld(World):
+    """A world whose long operations (objects that fall and settle) advance through the robot's ticks, too.
+
+    Attributes:
+        on_tick: advances the world by one tick; None (the default) steps the physics alone.
+    """
+
+    on_tick: Optional[Callable[[], None]] = None
+
+    def step(self, n: int = 1) -> None:
+        if self.on_tick is None:
+            super().step(n)
+            return
+        for _ in range(max(1, round(n * self.settings.time_step * TICK_RATE))):
+            self.on_tick()
+
+
+class BaxterSim:
+    """The simulated robot.
+
+    It offers Baxter's own interface (:class:`RobotTopics`, :class:`GripperTopics`, :class:`CameraServices`,
+    :class:`KinematicsService`) and a Kinect (:class:`KinectStream`), and:
+
+    Publishers: /clock (Clock, 100 Hz of simulated time), robot/sim/started (Empty, latched).
+
+    Services:
+        ~scatter (std_srvs/Trigger): drops all objects onto the table anew; answers when they are at rest.
+        ~clear_table (std_srvs/Trigger): takes all objects off the table, until ~scatter.
+        ~put_back_objects (PutBackObjects): puts objects that left the table back onto it.
+        ~held (QueryHeld): what a gripper really holds.
+        ~press_estop, ~release_estop (std_srvs/Trigger): the red button.
+        ~reset (std_srvs/Trigger): robot and objects as after the start; time goes on.
+
+    Parameters: see config/baxter_sim.yaml. It sets rethink/software_version and robot_description.
+    """
+
+    def __init__(self, settings: BaxterSimSettings):
+        self._rng = np.random.default_rng([settings.seed, 1])
+        self._inbox = Inbox(SERVICE_PATIENCE)
+        objects = _choose_objects(settings)
+        self._world = TickingWorld(settings.seed, objects, WorldSettings(calibration=settings.calibration or None))
+        self._robot = SimulatedBaxter(self._world)
+        self._pacer = Pacer(None if settings.speed == "max" else settings.speed)
+        self._cleared = False  # the objects are meant to be away
+        self._rearranging = False
+        self._world.scatter(self._rng)
+
+        rospy.set_param("rethink/software_version", SOFTWARE_VERSION)
+        urdf = load_urdf()
+        rospy.set_param("robot_description", urdf)
+        self._clock = direct_publisher("/clock", Clock)
+        self._topics = RobotTopics(self._robot, self._inbox)
+        self._grippers = [GripperTopics(side, self._robot.grippers[side], self._inbox) for side in ARMS]
+        self._renderer = self._start_cameras(settings)
+        model = RobotModel(urdf)
+        self._kinematics = [KinematicsService(model, side, self._arm_reader(side)) for side in ARMS]
+        self._services = self._advertise()
+        self._world.on_tick = self._tick
+        self._started = rospy.Publisher("robot/sim/started", Empty, latch=True, queue_size=1)
+
+    def _start_cameras(self, settings: BaxterSimSettings) -> RenderThread:
+        share = settings.render_share
+        wrists = {
+            f"{side}_hand_camera": WristStream(f"cameras/{side}_hand_camera", side, settings.wrist_rate, share)
+            for side in ARMS
+        }
+        kinect = KinectStream("kinect2/hd", settings.kinect_rate, share)
+        self._camera_services = CameraServices(wrists)
+        world, copy = self._world, mujoco.MjData(self._world.model)
+
+        def make_renderer() -> CameraRenderer:
+            return CameraRenderer(world.model, CameraSettings(seed=settings.seed), world.appearance)
+
+        def snapshot() -> mujoco.MjData:
+            self._inbox.ask(_copy_positions, world.data, copy)
+            mujoco.mj_kinematics(world.model, copy)
+            mujoco.mj_camlight(world.model, copy)
+            return copy
+
+        thread = RenderThread([kinect, *wrists.values()], make_renderer, snapshot, lambda: world.time)
+        thread.start()
+        return thread
+
+    def _arm_reader(self, side: str) -> Callable[[], np.ndarray]:
+        return lambda: self._inbox.ask(self._robot.arm_positions, side)
+
+    def _advertise(self) -> List[rospy.Service]:
+        return [
+            rospy.Service("~scatter", Trigger, self._trigger(self._scatter)),
+            rospy.Service("~clear_table", Trigger, self._trigger(self._clear_table)),
+            rospy.Service("~reset", Trigger, self._trigger(self._reset)),
+            rospy.Service("~press_estop", Trigger, self._trigger(self._topics.switch, self._robot.press_estop)),
+            rospy.Service("~release_estop", Trigger, self._trigger(self._topics.switch, self._robot.release_estop)),
+            rospy.Service("~put_back_objects", PutBackObjects, self._on_put_back),
+            rospy.Service("~held", QueryHeld, self._on_held),
+        ]
+
+    def _trigger(self, call: Callable, *args) -> Callable:
+        def handle(_) -> TriggerResponse:
+            try:
+                self._inbox.ask(call, *args)
+            except (SceneError, TimeoutError) as error:
+                return TriggerResponse(False, str(error))
+            return TriggerResponse(True, "")
+
+        return handle
+
+    def run(self) -> None:
+        """Simulate until the node is shut down."""
+        self._started.publish()
+        rospy.loginfo("The simulated Baxter is ready, with %d objects", len(self._world.object_names))
+        try:
+            while not rospy.is_shutdown():
+                try:
+                    self._tick()
+                except SimulationDiverged as error:
+                    rospy.logerr("The simulation diverged (%s); the robot starts again, disabled", error)
+                    self._reset()
+        finally:
+            self._renderer.stop(patience=1.0)
+
+    def _tick(self) -> None:
+        """Advance by one tick: commands, physics, readings."""
+        self._inbox.run()
+        self._robot.update(TICK)
+        stamp = rospy.Time.from_sec(self._world.time)
+        self._clock.publish(stamp)
+        self._topics.publish(stamp)
+        for gripper in self._grippers:
+            gripper.publish(stamp)
+        self._pacer.wait()
+
+    # --- what the services do, in the thread of the simulation -----------------------------------------------------
+
+    @contextlib.contextmanager
+    def _alone(self):
+        """One rearrangement at a time: scattering goes through ticks, which serve other calls meanwhile."""
+        if self._rearranging:
+            raise SceneError("the objects are being rearranged already")
+        self._rearranging = True
+        try:
+            yield
+        finally:
+            self._rearranging = False
+
+    def _scatter(self) -> None:
+        with self._alone():
+            self._world.scatter(self._rng)
+            self._cleared = False
+
+    def _clear_table(self) -> None:
+        with self._alone():
+            self._world.clear_table()
+            self._cleared = True
+
+    def _put_back(self) -> List[str]:
+        with self._alone():
+            return [] if self._cleared else self._world.put_back(self._rng)
+
+    def _reset(self) -> None:
+        with self._alone():
+            now = self._world.time
+            self._world.reset()
+            self._world.data.time = now  # a /clock that jumps back breaks its listeners
+            self._robot.restart()
+            self._world.scatter(self._rng)
+            self._cleared = False
+
+    # --- services with an answer ------------------------------------------------------------------------------------
+
+    def _on_put_back(self, _) -> PutBackObjectsResponse:
+        try:
+            return PutBackObjectsResponse(self._inbox.ask(self._put_back))
+        except (SceneError, TimeoutError) as error:
+            raise rospy.ServiceException(str(error)) from None
+
+    def _on_held(self, request) -> QueryHeldResponse:
+        if request.arm not in ARMS:
+            raise rospy.ServiceException(f"unknown arm '{request.arm}'; expected one of {', '.join(ARMS)}")
+        try:
+            name = self._inbox.ask(self._world.held, request.arm)
+        except TimeoutError as error:
+            raise rospy.ServiceException(str(error)) from None
+        return QueryHeldResponse(name is not None, name or "")
+
+
+def _choose_objects(settings: BaxterSimSettings) -> list:
+    """Objects of the split, drawn with the seed."""
+    known = catalogue(settings.split)
+    if settings.objects > len(known):
+        raise ConfigError(
+            f"baxter_sim: key 'objects' is {settings.objects}: the split '{settings.split}' has only {len(known)}"
+        )
+    chosen = np.random.default_rng([settings.seed, 0]).choice(len(known), settings.objects, replace=False)
+    return [known[index] for index in chosen]
+
+
+def _copy_positions(source: mujoco.MjData, target: mujoco.MjData) -> None:
+    target.qpos[:] = source.qpos
+    target.time = source.time
+
+
+def main() -> None:
+    """Run the node."""
+    rospy.init_node("baxter_sim", disable_rostime=True)  # it makes the time
+    sys.setswitchinterval(SWITCH_INTERVAL)
+    try:
+        node = BaxterSim(parse_settings(BaxterSimSettings, rospy.get_param("~", {}), rospy.get_name()))
+    except ConfigError as error:
+        rospy.logfatal("%s", error)
+        sys.exit(1)
+    node.run()

@@ -1,0 +1,236 @@
+"""The simulated cameras on ROS: pictures rendered beside the physics, at their topics' rate, while somebody listens."""
+
+import abc
+import errno
+import threading
+import time
+from typing import Callable, Dict, List, Sequence
+
+import cv2
+import numpy as np
+import rospy
+from baxter_core_msgs.msg import CameraSettings
+from baxter_core_msgs.srv import CloseCamera, ListCameras, OpenCamera
+from sensor_msgs.msg import CameraInfo, Image
+
+from grasp_learning.geometry import Camera
+from grasp_learning.sim.camera_models import KINECT, WRIST
+
+# What Baxter's cameras can do: picture sizes (px), and pictures a second
+MODES = ((1280, 800), (960, 600), (640, 400), (480, 300), (384, 240), (320, 200))
+MAX_FPS = 30.0
+IDLE_WAIT = 0.01  # s of wall time between two looks for listeners
+
+
+class _Arrivals(rospy.SubscribeListener):
+    """Tells a stream of each new listener, who should not have to wait for the stream's next turn."""
+
+    def __init__(self, arrived: Callable[[], None]):
+        self._arrived = arrived
+
+    def peer_subscribe(self, topic_name, topic_publish, peer_publish) -> None:
+        self._arrived()
+
+
+class Stream(abc.ABC):
+    """Pictures of one camera, which share a stamp, and its camera_info.
+
+    Args:
+        rate: pictures a second of simulated time, at most.
+        share: of the wall time that rendering these pictures may take, 0..1; keeps the physics fast beside a listener
+            that stays.
+    """
+
+    def __init__(self, namespace: str, frame: str, rate: float, share: float):
+        self.rate = rate
+        self._namespace, self._frame, self._share = namespace, frame, share
+        self._stamp = -np.inf  # of the last picture
+        self._rest_until = 0.0  # wall time
+        self._info = self._advertise("camera_info", CameraInfo)
+
+    def _advertise(self, topic: str, message: type) -> rospy.Publisher:
+        listener = _Arrivals(self._listener_arrived)
+        return rospy.Publisher(f"{self._namespace}/{topic}", message, subscriber_listener=listener, queue_size=1)
+
+    def _listener_arrived(self) -> None:
+        self._stamp, self._rest_until = -np.inf, 0.0
+
+    def due(self, now: float) -> bool:
+        """Whether a picture is wanted at a simulated time (s)."""
+        waited = now >= self._stamp + 1.0 / self.rate and time.monotonic() >= self._rest_until
+        return waited and (self._info.get_num_connections() > 0 or self._watched())
+
+    def take(self, renderer, data) -> None:
+        """Render a picture of a state of the world and publish it with the state's time."""
+        self._stamp = data.time
+        start = time.monotonic()
+        self._publish(renderer, data, rospy.Time.from_sec(data.time))
+        spent = time.monotonic() - start
+        self._rest_until = time.monotonic() + spent * (1.0 / self._share - 1.0)
+
+    @abc.abstractmethod
+    def _watched(self) -> bool:
+        """Whether somebody listens to the pictures."""
+
+    @abc.abstractmethod
+    def _publish(self, renderer, data, stamp: rospy.Time) -> None:
+        """Render what is listened to and publish it."""
+
+    def _image(self, pixels: np.ndarray, encoding: str, stamp: rospy.Time) -> Image:
+        message = Image(height=pixels.shape[0], width=pixels.shape[1], encoding=encoding, step=pixels.strides[0])
+        message.header.stamp, message.header.frame_id = stamp, self._frame
+        message.data = pixels.tobytes()
+        return message
+
+    def _publish_info(self, camera: Camera, stamp: rospy.Time) -> None:
+        message = CameraInfo(height=camera.height, width=camera.width, distortion_model="plumb_bob")
+        message.header.stamp, message.header.frame_id = stamp, self._frame
+        message.D = camera.D.tolist()
+        message.K = camera.K.ravel().tolist()
+        message.R = np.eye(3).ravel().tolist()
+        message.P = np.hstack([camera.K, np.zeros((3, 1))]).ravel().tolist()
+        self._info.publish(message)
+
+
+class KinectStream(Stream):
+    """The Kinect's full picture, as iai_kinect2's bridge publishes it.
+
+    Publishers, below the namespace: image_color and image_color_rect (bgr8; equal, for the simulated lens does not
+    distort), image_depth_rect (16UC1, mm, 0 where nothing was seen), camera_info.
+    """
+
+    def __init__(self, namespace: str, rate: float, share: float):
+        super().__init__(namespace, "kinect2_rgb_optical_frame", rate, share)
+        self._color = [self._advertise(topic, Image) for topic in ("image_color", "image_color_rect")]
+        self._depth = self._advertise("image_depth_rect", Image)
+
+    def _watched(self) -> bool:
+        return any(publisher.get_num_connections() for publisher in [*self._color, self._depth])
+
+    def _publish(self, renderer, data, stamp: rospy.Time) -> None:
+        if self._watched():
+            color, depth = renderer.kinect(data)
+            image = self._image(color, "bgr8", stamp)
+            for publisher in self._color:
+                publisher.publish(image)
+            self._depth.publish(self._image(depth, "16UC1", stamp))
+        self._publish_info(KINECT.camera, stamp)
+
+
+class WristStream(Stream):
+    """A camera in a wrist, in one of Baxter's modes.
+
+    Publishers, below the namespace: image (bgr8), camera_info.
+
+    Attributes:
+        opened: a closed camera sends nothing.
+        size: (width, height) of its pictures (px).
+    """
+
+    def __init__(self, namespace: str, side: str, rate: float, share: float):
+        super().__init__(namespace, f"{side}_hand_camera", rate, share)
+        self._side = side
+        self._pictures = self._advertise("image", Image)
+        self.opened, self.size = True, MODES[0]
+
+    def due(self, now: float) -> bool:
+        return self.opened and super().due(now)
+
+    def _watched(self) -> bool:
+        return self._pictures.get_num_connections() > 0
+
+    def _publish(self, renderer, data, stamp: rospy.Time) -> None:
+        width, height = self.size
+        if self._watched():
+            picture = renderer.wrist(data, self._side)
+            if (width, height) != MODES[0]:
+                picture = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
+            self._pictures.publish(self._image(picture, "bgr8", stamp))
+        self._publish_info(scaled(WRIST.camera, width, height), stamp)
+
+
+def scaled(camera: Camera, width: int, height: int) -> Camera:
+    """The camera whose pictures are another one's, resized."""
+    scale = np.array([width / camera.width, height / camera.height])
+    K = camera.K.copy()
+    K[:2, 2] += 0.5  # from the centre of the first pixel to its corner, which stays where it is
+    K[:2] *= scale[:, None]
+    K[:2, 2] -= 0.5
+    return Camera(width, height, K, camera.D)
+
+
+class CameraServices:
+    """Baxter's camera services for the wrist cameras.
+
+    Services: cameras/list, cameras/open, cameras/close (err 0, or EINVAL for an unknown camera or mode). Controls such
+    as exposure are accepted and change nothing; fps 0 means the fastest.
+
+    Args:
+        streams: by the camera's name.
+    """
+
+    def __init__(self, streams: Dict[str, WristStream]):
+        self._streams = streams
+        self._services = [
+            rospy.Service("cameras/list", ListCameras, lambda _: [sorted(streams)]),
+            rospy.Service("cameras/open", OpenCamera, lambda request: self.open(request.name, request.settings)),
+            rospy.Service("cameras/close", CloseCamera, lambda request: self.close(request.name)),
+        ]
+
+    def open(self, name: str, settings: CameraSettings) -> int:
+        """Open a camera, or change the mode of an open one; 0 or an errno."""
+        stream, size = self._streams.get(name), (settings.width, settings.height)
+        if stream is None or size not in MODES or not 0.0 <= settings.fps:
+            return errno.EINVAL
+        stream.size = size
+        stream.rate = min(settings.fps, MAX_FPS) or MAX_FPS
+        stream.opened = True
+        return 0
+
+    def close(self, name: str) -> int:
+        """Close a camera; 0 or an errno."""
+        stream = self._streams.get(name)
+        if stream is None or not stream.opened:
+            return errno.EINVAL
+        stream.opened = False
+        return 0
+
+
+class RenderThread:
+    """Renders what is due, in a thread of its own and on its own copy of the state.
+
+    Args:
+        streams: in the order in which they are looked at; they take turns.
+        make_renderer: called in the thread, because an OpenGL context belongs to one.
+        snapshot: returns a copy of the present state as MjData with positions of all bodies and cameras computed.
+        now: simulated time (s).
+    """
+
+    def __init__(self, streams: Sequence[Stream], make_renderer: Callable, snapshot: Callable, now: Callable):
+        self._streams: List[Stream] = list(streams)
+        self._make_renderer, self._snapshot, self._now = make_renderer, snapshot, now
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="render", daemon=True)
+
+    def start(self) -> None:
+        """Start rendering."""
+        self._thread.start()
+
+    def stop(self, patience: float) -> None:
+        """Stop after the picture that is being made, or after a while (s) at the latest."""
+        self._stopping.set()
+        self._thread.join(patience)
+
+    def _run(self) -> None:
+        renderer = self._make_renderer()
+        while not self._stopping.is_set():
+            stream = next((stream for stream in self._streams if stream.due(self._now())), None)
+            if stream is None:
+                self._stopping.wait(IDLE_WAIT)
+                continue
+            self._streams.remove(stream)
+            self._streams.append(stream)
+            try:
+                stream.take(renderer, self._snapshot())
+            except TimeoutError as error:
+                rospy.logwarn_throttle(10.0, "No picture: %s", error)
