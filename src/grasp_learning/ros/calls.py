@@ -127,5 +127,6 @@ class ActionCaller:
         self._client.cancel_all_goals()
 
     def _ready(self) -> bool:
-        # a negative timeout makes actionlib look once; zero would wait for ever
-        return self._client.action_client.wait_for_server(rospy.Duration(-1))
+        # a negative timeout makes actionlib look once; zero would wait for ever. It is added to the time, which
+        # must not become negative in the first second of a simulation
+        return rospy.get_time() > 1.0 and self._client.action_client.wait_for_server(rospy.Duration(-1))
