@@ -113,6 +113,7 @@ class CameraRenderer:
         if self._gl is None:
             return
         self._check_thread()
+        self._gl.make_current()
         self._context.free()
         self._gl.free()
         self._gl = self._context = self._scene = None
@@ -152,6 +153,8 @@ class CameraRenderer:
         if self._gl is None:
             self._open()
         self._check_thread()
+        # another renderer of this thread may have drawn in between
+        self._gl.make_current()
         if self.appearance is not None:
             self.appearance.update(self.model, data.time)
         drawn = int(mujoco.mjtCatBit.mjCAT_STATIC | mujoco.mjtCatBit.mjCAT_DYNAMIC)
@@ -196,25 +199,27 @@ class CameraNoise:
         if self.settings.blur > 0:
             picture = cv2.GaussianBlur(picture, (3, 3), self.settings.blur)
         if self.settings.colour_noise > 0:
-            for tile, operation in ((self._brighter, cv2.add), (self._darker, cv2.subtract)):
-                picture = operation(picture, _cut(tile, picture.shape, rng), dst=picture)
+            place = _place(self._depth.shape, picture.shape, rng)
+            cv2.add(picture, self._brighter[place], dst=picture)
+            cv2.subtract(picture, self._darker[place], dst=picture)
         return picture
 
     def depth(self, millimetres: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Upright depth in whole mm (h, w) uint16, 0 out of range, of exact depth (h, w) with rows bottom up."""
         depth = cv2.flip(millimetres, 0)
         if self.settings.depth_noise > 0:
-            cv2.add(depth, _cut(self._depth, depth.shape, rng), dst=depth)
+            cv2.add(depth, self._depth[_place(self._depth.shape, depth.shape, rng)], dst=depth)
         cv2.threshold(depth, 1000 * self.settings.depth_min, 0, cv2.THRESH_TOZERO, dst=depth)
         cv2.threshold(depth, 1000 * self.settings.depth_max, 0, cv2.THRESH_TOZERO_INV, dst=depth)
         depth += np.float32(0.5)
         return depth.astype(np.uint16)
 
 
-def _cut(tile: np.ndarray, shape: Tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
-    row = int(rng.integers(tile.shape[0] - shape[0] + 1))
-    column = int(rng.integers(tile.shape[1] - shape[1] + 1))
-    return tile[row : row + shape[0], column : column + shape[1]]
+def _place(tile: Tuple[int, ...], picture: Tuple[int, ...], rng: np.random.Generator) -> Tuple[slice, slice]:
+    """A random place in a tile that has a picture's size; both are shapes."""
+    row = int(rng.integers(tile[0] - picture[0] + 1))
+    column = int(rng.integers(tile[1] - picture[1] + 1))
+    return slice(row, row + picture[0]), slice(column, column + picture[1])
 
 
 def _camera_id(model: mujoco.MjModel, name: str) -> int:

@@ -36,7 +36,7 @@ def make_box(rng, look: Look) -> Parts:
 def make_can(rng, look: Look) -> Parts:
     """A tin with two rims."""
     radius, height = rng.uniform(0.018, 0.05), rng.uniform(0.04, 0.14)
-    rims = [cylinder(radius * 1.03, 0.004, (0, 0, z), rgba=STEEL) for z in (0.002, height - 0.002)]
+    rims = [cylinder(radius * 1.03, 0.004, (0, 0, z), rgba=STEEL) for z in (0.001, height - 0.001)]
     return [cylinder(radius, height, (0, 0, height / 2), rgba=look.main, textured=True)] + rims
 
 

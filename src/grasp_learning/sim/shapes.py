@@ -124,9 +124,10 @@ def ring(radius: float, height: float, wall: float, count: int, z: float = 0.0, 
     width = 2 * (radius + np.sin(flare) * height / 2) * np.tan(np.pi / count)
     centre_z = z + (np.cos(flare) * height + np.sin(flare) * wall) / 2
     parts = []
-    for angle in 2 * np.pi * np.arange(count) / count:
+    for index, angle in enumerate(2 * np.pi * np.arange(count) / count):
         pos = (middle * np.cos(angle), middle * np.sin(angle), centre_z)
-        parts.append(box((wall, width, height), pos, (0, flare, angle), **look))
+        # neighbours overlap at the corners; faces in one plane would flicker, so every other one is a little lower
+        parts.append(box((wall, width, height - 0.001 * (index % 2)), pos, (0, flare, angle), **look))
     return parts
 
 
