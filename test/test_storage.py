@@ -186,6 +186,15 @@ def test_two_writers_are_kept_apart(tmp_path):
     Collection(tmp_path, info()).close()
 
 
+def test_nothing_is_written_after_closing(tmp_path):
+    collection = Collection(tmp_path, info())
+    collection.close()
+    for write in (lambda: collection.add_trial(record(), bag_of), lambda: collection.add_fault(fault())):
+        with pytest.raises(storage.CollectionError, match="is closed"):
+            write()
+    assert assert_sound(tmp_path) == [] and list(storage.faults_of(tmp_path)) == []
+
+
 @pytest.mark.parametrize("name", ["trials.jsonl", "faults.jsonl"])
 def test_a_malformed_line_is_named(tmp_path, name):
     with Collection(tmp_path, info()) as collection:

@@ -206,6 +206,7 @@ class Collection:
         self.notes: List[str] = []
         self._minimum_free = minimum_free_bytes
         self._mutex = threading.Lock()
+        self._closed = False
         self._closing = contextlib.ExitStack()
         try:
             with _explained(self.folder):
@@ -276,7 +277,7 @@ class Collection:
         """
         if record["arm"] not in ARMS or record["outcome"] not in ("SUCCESS", "FAILURE"):
             raise ValueError(f"not a labelled trial: arm {record['arm']!r}, outcome {record['outcome']!r}")
-        with self._mutex, _explained(self.folder):
+        with self._writing():
             self.check_free_space()
             number, self._next = self._next, self._next + 1
             name = f"{number:06d}_{record['arm']}.bag"
@@ -304,14 +305,24 @@ class Collection:
         Raises:
             CollectionError: it could not be written.
         """
-        with self._mutex, _explained(self.folder):
+        with self._writing():
             self._faults.append({**record, "run": self.run, "written": utc_now()})
             self.outcomes[record["outcome"]] += 1
 
     def close(self) -> None:
         """Finish what is being written, and let others write. May be called twice."""
         with self._mutex:
+            self._closed = True
             self._closing.close()
+
+    @contextlib.contextmanager
+    def _writing(self):
+        with self._mutex, _explained(self.folder):
+            if self._closed:
+                raise CollectionError(
+                    f"{self.folder}: is closed, so nothing more is recorded; start again to resume it"
+                )
+            yield
 
     def __enter__(self) -> "Collection":
         return self

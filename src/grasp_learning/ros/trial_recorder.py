@@ -26,7 +26,7 @@ import grasp_learning
 from grasp_learning.calibration import load_calibration
 from grasp_learning.config import ConfigError, Settings, parse_settings
 from grasp_learning.message_buffer import SECOND, MessageBuffer
-from grasp_learning.ros.conversions import ConversionError, trial_from_message
+from grasp_learning.ros.conversions import ConversionError, trial_from_msg
 from grasp_learning.ros.trial_bag import COMPRESSIONS, Channel, Entry, bag_bytes, entry_of
 from grasp_learning.srv import RecordTrial, RecordTrialRequest, RecordTrialResponse
 from grasp_learning.storage import (
@@ -176,7 +176,7 @@ class TrialRecorder:
     def record(self, request: RecordTrialRequest) -> RecordTrialResponse:
         """Write one trial; every problem is an answer with success false, and leaves the collection as it was."""
         try:
-            trial = trial_from_message(request.trial)
+            trial = trial_from_msg(request.trial)
             self._check(trial, request)
             if not trial.outcome.is_label:
                 self._collection.add_fault(fault_record(trial))
