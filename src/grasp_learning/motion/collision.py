@@ -205,14 +205,47 @@ class CollisionScene:
             intervals.append((middle, high, radius, radius_high))
         return False
 
+    def path_is_valid(self, points: np.ndarray) -> bool:
+        """Whether the motion through densely sampled points (n, 7), straight between neighbours, is free.
+
+        True is a proof, as with edge_is_valid; each clearance vouches for the points that follow it closely, so
+        that most of them need no check of their own.
+        """
+        points = np.asarray(points, float)
+        travel = np.zeros((len(points), 7))  # m, that any point of each link has moved at most
+        np.cumsum(np.abs(np.diff(points, axis=0)) @ self._bounds.T, axis=0, out=travel[1:])
+        index, last = 0, len(points) - 1
+        while True:
+            room = self._room(points[index])
+            if room.min() <= 0.0:
+                return False
+            if index == last:
+                return True
+            within = (travel[index + 1 :] < travel[index] + room).all(axis=1)
+            covered = last if within.all() else index + int(within.argmin())
+            if covered == index:
+                covered += 1
+                if not self.edge_is_valid(points[index], points[covered]):
+                    return False
+            index = covered
+
+    def _room(self, q: np.ndarray) -> np.ndarray:
+        """(7,) how far (m) each link may move at least before it touches anything."""
+        room = np.full(7, HORIZON)
+        contacts = self._collide(q)
+        distances = contacts.dist
+        if len(distances):
+            np.minimum.at(room, self._link_of[contacts.geom].max(axis=1), distances)
+        return room
+
 
 def _link_name(geom: str) -> str:
     return geom.split("#")[0]
 
 
 def _is_neighbour(index: int, other: str) -> bool:
-    """Whether a moving link and a part of the body are mounted so close that their shapes always meet."""
-    return index <= 1 and _link_name(other) in ("torso", "pedestal", "collision_head_link_1", "collision_head_link_2")
+    """Whether a moving link turns in place beside a part of the body: the shoulder on its mount."""
+    return index == 0 and _link_name(other) in ("torso", "pedestal", "collision_head_link_1", "collision_head_link_2")
 
 
 def _motion_bounds(robot: RobotModel, side: str, capsules: Sequence[Capsule]) -> np.ndarray:

@@ -146,10 +146,12 @@ class OmplPlanner(Planner):
             if goals or not len(request.goal_poses) or watch.left() <= 0:
                 break
             for pose in request.goal_poses:
-                found = self.kinematics.ik(pose, start, self._rng, attempts=self.settings.ik_attempts)
+                found = self.kinematics.ik(
+                    pose, start, self._rng, self.settings.ik_attempts, max_solutions=self.settings.max_goals
+                )
                 candidates += found
                 goals += [q for q in found if self._is_goal(q, request)]
-            if not candidates:  # three times ik_attempts were in vain: out of reach
+            if not candidates and watch.left() > 0:  # three times ik_attempts were in vain: out of reach
                 return [], "no joint positions reach the goal"
         if not goals:
             return [], f"no way to reach the goal is free: {self._blame(candidates)}"
@@ -179,7 +181,7 @@ class OmplPlanner(Planner):
             trajectory = self._time(waypoints)
         except TimingError as error:
             return PlanResult(Outcome.PLANNING_FAILED, str(error), times=times)
-        free = self._is_free(trajectory)
+        free = self.scene.path_is_valid(trajectory.positions)  # the very motion that will be executed
         times.timing = watch.lap()
         if not free:
             return PlanResult(Outcome.PLANNING_FAILED, "the timed path left the checked one", times=times)
@@ -215,9 +217,5 @@ class OmplPlanner(Planner):
         return without_duplicates([_array(state) for state in path.getStates()])
 
     def _time(self, waypoints: np.ndarray):
-        path = round_corners(waypoints, self.settings.blend, self.scene.edge_is_valid)
+        path = round_corners(waypoints, self.settings.blend, self.scene.path_is_valid)
         return time_path(path, self._velocity, self._acceleration, self.settings.sample_period, path.grid())
-
-    def _is_free(self, trajectory) -> bool:
-        """Whether the very motion that will be executed is free, sample by sample."""
-        return all(self.scene.clearance(q) > 0 for q in trajectory.positions)

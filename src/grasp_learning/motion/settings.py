@@ -26,7 +26,7 @@ class MotionSettings(Settings):
     est_goal_bias: float = Field(0.3, ge=0, le=1)
     simplify_attempts: int = Field(12, ge=0, le=1000)
     ik_attempts: int = Field(8, ge=1, le=100)
-    max_goals: int = Field(6, ge=1, le=100)
+    max_goals: int = Field(4, ge=1, le=100)
     blend: float = Field(0.4, gt=0, le=2)
     tool_table_slack: float = Field(0.008, ge=0, le=0.05)
     straight_step: float = Field(0.005, gt=0, le=0.02)

@@ -16,7 +16,7 @@ from grasp_learning.motion.trajectory import Trajectory
 
 logging.getLogger("toppra").setLevel(logging.ERROR)
 
-GRID_POINTS = 60  # of the straight parts together; rounded corners get their own
+GRID_POINTS = 50  # of the straight parts together; rounded corners get their own
 CORNER_POINTS = 16
 HALVINGS = 6  # of a corner's radius before it is given up as sharp
 CHORDS = 24  # by which a rounded corner is checked
@@ -119,31 +119,31 @@ class RoundedPath(AbstractGeometricPath):
 
 
 def round_corners(
-    waypoints: np.ndarray, radius: float, edge_is_valid: Optional[Callable[[np.ndarray, np.ndarray], bool]] = None
+    waypoints: np.ndarray, radius: float, path_is_valid: Optional[Callable[[np.ndarray], bool]] = None
 ) -> RoundedPath:
     """Round the corners of a path as far as a collision check allows.
 
     Args:
         waypoints: (n, d), n >= 2, distinct neighbours.
         radius: length (rad) of the legs that a corner may take, at most half of each.
-        edge_is_valid: whether the straight motion between two joint positions is free.
+        path_is_valid: whether the motion through points (m, d) is free.
     """
     lengths = np.linalg.norm(np.diff(waypoints, axis=0), axis=1)
     radii: List[float] = []
     for index in range(1, len(waypoints) - 1):
         r = min(radius, lengths[index - 1] / 2, lengths[index] / 2)
         for _ in range(HALVINGS):
-            if edge_is_valid is None or _corner_is_valid(waypoints[index - 1 : index + 2], r, edge_is_valid):
+            if path_is_valid is None or path_is_valid(_corner_points(waypoints[index - 1 : index + 2], r)):
                 break
             r /= 2
         radii.append(r)
     return RoundedPath(waypoints, radii)
 
 
-def _corner_is_valid(three: np.ndarray, radius: float, edge_is_valid) -> bool:
+def _corner_points(three: np.ndarray, radius: float) -> np.ndarray:
+    """Points (CHORDS + 1, d) along the curve that rounds the middle one of three waypoints."""
     before, after = (three[1] + radius * (p - three[1]) / np.linalg.norm(p - three[1]) for p in (three[0], three[2]))
-    points = quintic(three[1], before, after, np.linspace(0, 1, CHORDS + 1))
-    return all(edge_is_valid(a, b) for a, b in zip(points[:-1], points[1:]))
+    return quintic(three[1], before, after, np.linspace(0, 1, CHORDS + 1))
 
 
 def time_path(
@@ -164,16 +164,36 @@ def time_path(
         toppra.constraint.JointVelocityConstraint(np.stack([-velocity, velocity], axis=1)),
         toppra.constraint.JointAccelerationConstraint(np.stack([-acceleration, acceleration], axis=1)),
     ]
-    solver = toppra.algorithm.TOPPRA(constraints, path, gridpoints=grid, parametrizer="ParametrizeConstAccel")
-    motion = solver.compute_trajectory(0.0, 0.0)
-    if motion is None:
+    solver = toppra.algorithm.TOPPRA(constraints, path, gridpoints=grid)
+    _, rates, _ = solver.compute_parameterization(0.0, 0.0)
+    if rates is None or not np.all(np.isfinite(rates)):
         raise TimingError("the path cannot be followed within the joints' limits")
-    times = np.linspace(0.0, motion.duration, max(2, int(np.ceil(motion.duration / period)) + 1))
-    positions, velocities, accelerations = (motion(times, order) for order in range(3))
+    times, s, ds, dds = _sample_rates(grid, rates, period)
+    first, second = path(s, 1), path(s, 2)
+    positions, velocities = path(s), first * ds[:, None]
+    accelerations = second * ds[:, None] ** 2 + first * dds[:, None]
     velocities[[0, -1]] = 0.0
     # slower by k means velocities / k and accelerations / k^2
     k = max(1.0, (np.abs(velocities) / velocity).max(), np.sqrt((np.abs(accelerations) / acceleration).max()))
     return Trajectory(k * times, positions, velocities / k, accelerations / k**2)
+
+
+def _sample_rates(grid: np.ndarray, rates: np.ndarray, period: float):
+    """Sample a motion whose parameter has given rates at grid points and constant acceleration between them.
+
+    Returns:
+        Times about ``period`` apart, the parameter, its rate and its acceleration, (n,) each.
+    """
+    durations = 2 * np.diff(grid) / (rates[:-1] + rates[1:])
+    if not np.all(np.isfinite(durations)):
+        raise TimingError("the motion comes to a stop on its way")
+    knots = np.concatenate([[0.0], np.cumsum(durations)])
+    times = np.linspace(0.0, knots[-1], max(2, int(np.ceil(knots[-1] / period)) + 1))
+    part = np.clip(np.searchsorted(knots, times, side="right") - 1, 0, len(durations) - 1)
+    since, dds = times - knots[part], (np.diff(rates) / durations)[part]
+    ds = np.maximum(rates[part] + dds * since, 0.0)
+    s = np.clip(grid[part] + since * (rates[part] + dds * since / 2), grid[0], grid[-1])
+    return times, s, ds, dds
 
 
 def without_duplicates(waypoints: np.ndarray) -> np.ndarray:
