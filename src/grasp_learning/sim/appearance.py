@@ -51,7 +51,7 @@ class Appearance:
         self.fill_direction = rng.uniform([-0.6, -0.6, -1.0], [0.2, 0.6, -0.8])
         self.fill = rng.uniform(0.12, 0.20) * light_colour(float(rng.uniform(5000, 8000)))
         self.ambient = rng.uniform(0.34, 0.42) * light_colour(0.5 * (self.kelvin + 6500))
-        self._periods = rng.uniform([150, 400, 1100], [300, 900, 2400])
+        self._periods = rng.uniform([300, 700, 1800], [600, 1400, 3600])
         self._phases = rng.uniform(0, 2 * np.pi, (3, 3))
         self._surface_seed = int(rng.integers(2**31))
 
