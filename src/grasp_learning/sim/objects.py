@@ -170,7 +170,7 @@ def _finish(parts: Sequence[GeomSpec], mass: float) -> Tuple[GeomSpec, ...]:
 def _colour(rng: np.random.Generator) -> Tuple[float, float, float, float]:
     """Mostly strong colours; some pale, grey or nearly black ones, which a white table or a shadow hides."""
     kind = rng.random()
-    hue, saturation, value = rng.random(), rng.uniform(0.5, 0.95), rng.uniform(0.35, 0.95)
+    hue, saturation, value = rng.random(), rng.uniform(0.45, 0.95), rng.uniform(0.45, 1.0)
     if kind < 0.12:
         saturation, value = rng.uniform(0.0, 0.12), rng.uniform(0.70, 0.90)
     elif kind < 0.22:
