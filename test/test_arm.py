@@ -145,3 +145,11 @@ def test_a_moved_arm_is_not_pulled_back(robot):
     robot.positions_of["left"] = np.array(NEUTRAL)  # somebody moved it by hand
     arm.rest(0.1)
     assert np.allclose(robot.commands[-1][1], NEUTRAL)
+
+
+def test_time_that_was_set_back_does_not_stall_the_loop(robot):
+    arm = make_arm(robot)
+    arm.follow(straight(0.5))
+    robot.clock.time = 1.0  # a simulator that was started again
+    arm.rest(0.5)
+    assert robot.clock.time < 1.6

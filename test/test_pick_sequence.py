@@ -11,7 +11,6 @@ from grasp_learning.config import ConfigError
 from grasp_learning.geometry import angle_difference
 from grasp_learning.motion.settings import MotionSettings
 from grasp_learning.robot_description import NEUTRAL
-
 from grasp_learning.ros.arm import Arm, ArmSettings
 from grasp_learning.ros.faults import Cancelled, PlanningFailed, RobotFault, SensorFault, Unreachable
 from grasp_learning.ros.hand import Hand, HandSettings

@@ -173,9 +173,9 @@ class Arm:
         """
         now = self.clock.now()
         # the small tolerance keeps a clock that ticks once a period from costing two
-        self.clock.sleep(max(self._next - now - 1e-4, 0.0))
-        now = self.clock.now()
         period = self.settings.period
+        self.clock.sleep(min(max(self._next - now - 1e-4, 0.0), period))
+        now = self.clock.now()
         self._next = self._next + period if 0.0 <= now - self._next < period else now + period
         self.check()
 

@@ -151,19 +151,41 @@ class ArmExecutor:
         self._hand.start_open()
         self._sequence.to_neutral()
         self._hand.wait_open()
-        self._approach = actionlib.SimpleActionServer(
-            rospy.resolve_name("~approach"), ApproachAction, self._on_approach, auto_start=False
-        )
-        self._pick = actionlib.SimpleActionServer(
-            rospy.resolve_name("~pick"), PickAction, self._on_pick, auto_start=False
-        )
-        self._approach.start()
-        self._pick.start()
+        self._offer_actions()
         rospy.loginfo("the %s arm is ready", self._settings.arm)
+
+    def spin(self) -> None:
+        """Serve until the node is shut down; begin anew when a simulator that was restarted sets the time back."""
+        newest = rospy.get_time()
+        while not rospy.is_shutdown():
+            time.sleep(0.2)
+            now = rospy.get_time()
+            if now < newest - 1.0:
+                rospy.logwarn("ROS time jumped back by %.1f s; offering the actions anew", newest - now)
+                with self._busy:
+                    self._withdraw_actions()
+                    self._offer_actions()
+            newest = now
+
+    def _offer_actions(self) -> None:
+        def offer(name: str, action_class, callback: Callable):
+            server = actionlib.SimpleActionServer(rospy.resolve_name(name), action_class, callback, auto_start=False)
+            server.start()
+            return server
+
+        self._approach = offer("~approach", ApproachAction, self._on_approach)
+        self._pick = offer("~pick", PickAction, self._on_pick)
+
+    def _withdraw_actions(self) -> None:
+        # an action server orders goals by their stamps, and so would refuse all goals of an earlier time
+        for server in (self._approach, self._pick):
+            server.action_server.stop()
+            with server.terminate_mutex:
+                server.need_to_terminate = True
 
     def _enable(self) -> None:
         state = self._enabler.state()
-        if not state.enabled:
+        if not state.enabled and state.estop_button != state.ESTOP_BUTTON_PRESSED:
             bounded(self._enabler.enable, self._settings.gripper.sdk_timeout, "enabling the robot")
 
     # --- actions -----------------------------------------------------------------------------------------------------
@@ -266,9 +288,10 @@ def main() -> None:
     np.set_printoptions(precision=3, suppress=True)
     try:
         settings = parse_settings(ArmExecutorSettings, rospy.get_param("~", {}), rospy.get_name())
-        ArmExecutor(settings).start()
+        executor = ArmExecutor(settings)
+        executor.start()
     except (ConfigError, StepError) as error:
         if not rospy.is_shutdown():
             rospy.logfatal("%s", error)
         sys.exit(1)
-    rospy.spin()
+    executor.spin()
