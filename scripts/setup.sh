@@ -241,7 +241,7 @@ build_workspace() {
     ln -s "$ROOT/sdk/$package" "$WS/src/$package"
   done
   # Nodes get the virtual environment's Python as their interpreter; only Python messages are needed.
-  ROS_LANG_DISABLE=gencpp:geneus:genlisp:gennodejs catkin_make -C "$WS" \
+  ROS_LANG_DISABLE=gencpp:geneus:genlisp:gennodejs catkin_make -C "$WS" -j"$(nproc)" \
     -DPYTHON_EXECUTABLE="$VENV/bin/python" -DCMAKE_BUILD_TYPE=Release >"$log" 2>&1 </dev/null ||
     fail "the workspace does not build: $(grep -m1 -E 'Error|error:' "$log" || tail -1 "$log") (log: $log)"
   write_env
