@@ -81,12 +81,16 @@ def call_service(name: str, service_class, request, timeout: float):
 
 
 class ActionCaller:
-    """Sends goals to one action server and waits for the result within a deadline."""
+    """Sends goals to one action server and waits for the result within a deadline.
+
+    actionlib's SimpleActionClient waits in ROS time and cannot tell that its server died, so this is built on the
+    client beneath it.
+    """
 
     def __init__(self, name: str, action_class, start_timeout: float = 5.0):
         self.name = name
         self._start_timeout = start_timeout
-        self._client = actionlib.SimpleActionClient(name, action_class)
+        self._client = actionlib.ActionClient(name, action_class)
 
     def call(self, goal, ros_timeout: float, wall_timeout: float):
         """Send a goal; its result.
@@ -97,20 +101,25 @@ class ActionCaller:
         """
         self.wait_for_server(self._start_timeout)
         finished = threading.Event()
-        self._client.send_goal(goal, done_cb=lambda _state, _result: finished.set())
+
+        def on_transition(handle) -> None:
+            if handle.get_comm_state() == actionlib.CommState.DONE:
+                finished.set()
+
+        handle = self._client.send_goal(goal, transition_cb=on_transition)
         deadline = Deadline(ros_timeout, wall_timeout)
         while not finished.wait(POLL):
             if rospy.is_shutdown():
-                self._client.cancel_goal()
+                handle.cancel()
                 raise CallFailed(f"action {self.name}: this node is shutting down")
-            if self._client.action_client.status_sub.get_num_connections() == 0:
+            if self._client.status_sub.get_num_connections() == 0:
                 raise CallFailed(f"action {self.name}: its server died")
             if deadline.expired():
-                self._client.cancel_goal()
+                handle.cancel()
                 raise CallFailed(f"action {self.name} gave no result within its deadline of {ros_timeout:g} s")
-        result = self._client.get_result()
+        result = handle.get_result()
         if result is None:
-            raise CallFailed(f"action {self.name}: {self._client.get_goal_status_text() or 'the goal was lost'}")
+            raise CallFailed(f"action {self.name}: {handle.get_goal_status_text() or 'the goal was lost'}")
         return result
 
     def wait_for_server(self, timeout: float) -> None:
@@ -123,10 +132,10 @@ class ActionCaller:
             raise CallFailed(f"action {self.name} has no server after {timeout:g} s; is its node running?")
 
     def cancel(self) -> None:
-        """Ask the server to end its goal."""
+        """Ask the server to end its goals."""
         self._client.cancel_all_goals()
 
     def _ready(self) -> bool:
         # a negative timeout makes actionlib look once; zero would wait for ever. It is added to the time, which
         # must not become negative in the first second of a simulation
-        return rospy.get_time() > 1.0 and self._client.action_client.wait_for_server(rospy.Duration(-1))
+        return rospy.get_time() > 1.0 and self._client.wait_for_server(rospy.Duration(-1))
