@@ -15,12 +15,12 @@ def where(image, color):
 @pytest.mark.parametrize("theta, wide, high", [(0.0, 200, 100), (np.pi / 2, 100, 200)])
 def test_rectangle_is_two_thirds_of_the_patch_along_the_closing_direction(theta, wide, high):
     image = np.zeros((400, 500, 3), np.uint8)
-    drawing.draw_grasp(image, 250, 190, theta, 300, thickness=1)
+    drawing.draw_grasp(image, 250, 190, theta, 300, thickness=3)
     u, v, du, dv = where(image, drawing.RED)  # the fingers stand at the ends
     assert (u, v) == (pytest.approx(250, abs=1), pytest.approx(190, abs=1))
-    assert (du, dv) == (pytest.approx(wide, abs=3), pytest.approx(high, abs=3))
+    assert (du, dv) == (pytest.approx(wide, abs=6), pytest.approx(high, abs=6))
     _, _, du, dv = where(image, drawing.GREEN)
-    assert (du, dv) == (pytest.approx(wide, abs=3), pytest.approx(high, abs=3))
+    assert (du, dv) == (pytest.approx(wide, abs=6), pytest.approx(high, abs=6))
 
 
 def test_positive_angles_turn_clockwise_on_screen():

@@ -4,6 +4,7 @@ MOG2 cannot be saved, so the pictures it learnt from are: a few of them, fed to 
 """
 
 import os
+import zipfile
 from pathlib import Path
 from typing import List, Mapping, Optional, Sequence, Tuple
 
@@ -13,7 +14,7 @@ from pydantic import Field
 
 from grasp_learning.config import Settings
 
-_FOREGROUND = 255  # MOG2's value; shadows are 127
+_FOREGROUND, _SHADOW = 255, 127  # MOG2's values
 
 
 class BackgroundError(ValueError):
@@ -34,7 +35,7 @@ class BackgroundSettings(Settings):
 
     var_threshold: float = Field(20.0, gt=0)
     variance: float = Field(12.0, gt=0)
-    shadow_darkness: float = Field(0.6, gt=0, lt=1)
+    shadow_darkness: float = Field(0.35, gt=0, lt=1)
     learning_rate: float = Field(0.01, ge=0, lt=1)
     guard: int = Field(15, ge=0)
     kept_frames: int = Field(5, ge=1)
@@ -76,15 +77,15 @@ class Background:
         """(rows, columns) of the pictures."""
         return self._reference.shape[:2]
 
-    def foreground(self, image: np.ndarray, ignore: np.ndarray) -> np.ndarray:
-        """Pixels that are neither table nor its shadow.
+    def foreground(self, image: np.ndarray, ignore: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+        """Pixels that are not table, and pixels that are darker table: its shadow, or a grey object.
 
         Args:
             image: BGR picture of the background's size.
             ignore: bool mask of pixels that say nothing: outside the table or covered by an arm.
 
         Returns:
-            bool mask; False where ignored.
+            Two bool masks, objects and shadows; False where ignored.
 
         Raises:
             BackgroundError: the picture's size is another.
@@ -94,9 +95,10 @@ class Background:
                 f"the background is for pictures of {self.shape}, got {image.shape[:2]}: learn it again"
             )
         relit = self._relit(_smooth(image), ignore)
-        found = (self._mog.apply(relit, learningRate=0) == _FOREGROUND) & ~ignore
-        self._adapt(relit, found | ignore)
-        return found
+        verdict = self._mog.apply(relit, learningRate=0)
+        objects, shadows = (verdict == _FOREGROUND) & ~ignore, (verdict == _SHADOW) & ~ignore
+        self._adapt(relit, objects | shadows | ignore)
+        return objects, shadows
 
     def _adapt(self, relit: np.ndarray, untrusted: np.ndarray) -> None:
         """Let pixels far from everything drift with the picture; the others stay as they were learnt."""
@@ -185,7 +187,7 @@ def load_background(path, settings: BackgroundSettings, labels: Mapping[str, Seq
         with np.load(path) as stored:
             arrays = dict(stored)
         frames = [cv2.imdecode(arrays[name], cv2.IMREAD_COLOR) for name in sorted(arrays) if name.startswith("frame")]
-    except (OSError, ValueError, EOFError, cv2.error) as error:
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, cv2.error) as error:
         raise BackgroundError(f"{path} is no background file ({error}): {remedy}") from None
     for name, value in labels.items():
         known = arrays.get(f"label_{name}")

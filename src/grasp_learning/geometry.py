@@ -141,6 +141,8 @@ class Camera:
     def rays(self, pixels: np.ndarray) -> np.ndarray:
         """Directions (n, 3) in the camera frame, with z = 1, through pixels (n, 2)."""
         pixels = np.asarray(pixels, float).reshape(-1, 1, 2)
+        if len(pixels) == 0:
+            return np.empty((0, 3))
         normalised = cv2.undistortPoints(pixels, self.K, self.D).reshape(-1, 2)
         return np.column_stack([normalised, np.ones(len(normalised))])
 

@@ -66,6 +66,8 @@ class RegionSettings(Settings):
         edge_margin: strip along the table's edges that is not looked at (m).
         min_area: least area of a region on the table (m^2).
         opening, closing: diameters of the morphological filters (px of the compared picture).
+        shadow_height: what MOG2 takes for a shadow is an object where depth sees it so high above the table (m).
+        part_size: objects that touch in the picture are cut into parts of about this size (m).
         arm_margin: by how much the arms' silhouettes are widened (px of the Kinect's picture).
         background: see BackgroundSettings.
         areas: where each arm may grasp.
@@ -75,7 +77,9 @@ class RegionSettings(Settings):
     edge_margin: float = Field(0.015, ge=0)
     min_area: float = Field(2e-4, gt=0)
     opening: int = Field(3, ge=1)
-    closing: int = Field(7, ge=1)
+    closing: int = Field(5, ge=1)
+    shadow_height: float = Field(0.01, gt=0)
+    part_size: float = Field(0.06, gt=0)
     arm_margin: int = Field(12, ge=0)
     background: BackgroundSettings = BackgroundSettings()
     areas: ArmAreas = ArmAreas()
@@ -88,10 +92,12 @@ class View:
     Attributes:
         crop: (u, v, width, height) of the table's bounding box (px).
         outside: bool mask over the compared (cropped, scaled) picture: not table.
+        pixels_per_metre: of the compared picture, on the table, at the mean.
     """
 
     crop: Tuple[int, int, int, int]
     outside: np.ndarray
+    pixels_per_metre: float
 
 
 class RegionFinder:
@@ -123,7 +129,8 @@ class RegionFinder:
         width, height = min(width, camera.width - u), min(height, camera.height - v)
         table = np.zeros((round(height * scale), round(width * scale)), np.uint8)
         cv2.fillConvexPoly(table, np.rint((polygon.reshape(-1, 2) - [u, v]) * scale).astype(np.int32), 1)
-        return View((u, v, width, height), table == 0)
+        area = cv2.contourArea(self._table_corners().astype(np.float32))
+        return View((u, v, width, height), table == 0, scale * float(np.sqrt(visible / area)))
 
     def _table_corners(self) -> np.ndarray:
         table, margin = self._table, self._settings.edge_margin
@@ -230,14 +237,24 @@ class RegionFinder:
             BackgroundError: no background was learnt, or the picture's size is wrong.
         """
         ignore = self._view.outside | self._arms(arm_mask)
-        foreground = self._cleaned(self._learnt().foreground(self._compared(image), ignore)) & ~ignore
-        count, labels, boxes, _ = cv2.connectedComponentsWithStats(foreground.astype(np.uint8), connectivity=8)
+        objects, shadows = self._learnt().foreground(self._compared(image), ignore)
+        if depth is not None:
+            objects |= self._raised(shadows, depth)
+        parts = split_touching(self._cleaned(objects) & ~ignore, self._settings.part_size * self._view.pixels_per_metre)
         regions: List[Region] = []
-        for label in range(1, count):
-            u, v, width, height = boxes[label, :4]
-            rows, columns = np.nonzero(labels[v : v + height, u : u + width] == label)
-            regions += self._regions_of(rows + v, columns + u, depth, stamp)
+        for label in range(1, parts.max() + 1):
+            rows, columns = np.nonzero(_without_rim(parts == label))
+            regions += self._regions_of(rows, columns, depth, stamp)
         return regions
+
+    def _raised(self, mask: np.ndarray, depth: np.ndarray) -> np.ndarray:
+        """The pixels of a mask that depth sees above the table."""
+        rows, columns = np.nonzero(mask)
+        heights = self._base_points(rows, columns, depth, self._table.z)[:, 2] - self._table.z
+        keep = (heights > self._settings.shadow_height) & (heights < MAX_HEIGHT)
+        raised = np.zeros_like(mask)
+        raised[rows[keep], columns[keep]] = True
+        return raised
 
     def _cleaned(self, mask: np.ndarray) -> np.ndarray:
         mask = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, _disc(self._settings.opening))
@@ -309,6 +326,64 @@ def sample_region(regions: Sequence[Region], arm: str, rng: np.random.Generator)
     if not reachable:
         return Step(Outcome.UNREACHABLE, f"none of {len(regions)} regions with objects is in the {arm} arm's area")
     return Step(Outcome.SUCCESS, "", reachable[rng.integers(len(reachable))])
+
+
+def split_touching(mask: np.ndarray, size: float) -> np.ndarray:
+    """Cut a mask into compact parts, so that a heap of objects does not become one region with much bare table in it.
+
+    Every point that is deepest inside its component within half of `size` is the seed of a part; pixels go to seeds
+    by power distance, that is, components that consist of touching discs are cut where the discs touch.
+
+    Args:
+        mask: bool (rows, columns).
+        size: about how large a part becomes (px).
+
+    Returns:
+        int (rows, columns): 0 outside, else the part's number from 1.
+    """
+    depth = cv2.distanceTransform(np.pad(mask.astype(np.uint8), 1), cv2.DIST_L2, 5)[1:-1, 1:-1]
+    count, components, boxes, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    highest = cv2.dilate(np.ascontiguousarray(depth), _disc(2 * int(size / 2) + 1))
+    peaks = mask & (depth >= highest)
+    parts, number = np.zeros(mask.shape, int), 1
+    for component in range(1, count):
+        u, v, width, height = boxes[component, :4]
+        window = (slice(v, v + height), slice(u, u + width))
+        inside = components[window] == component
+        _, _, _, seeds = cv2.connectedComponentsWithStats((inside & peaks[window]).astype(np.uint8), connectivity=8)
+        seeds = _spread(seeds[1:, ::-1], size)
+        parts[window][inside] = number + _power_cells(np.argwhere(inside), seeds, depth[window])
+        number += max(len(seeds), 1)
+    return parts
+
+
+def _spread(seeds: np.ndarray, distance: float) -> np.ndarray:
+    """The seeds (n, 2) without those that are nearer to an earlier one: a long object's middle line has many."""
+    kept: List[np.ndarray] = []
+    for seed in seeds:
+        if all(np.linalg.norm(seed - other) >= distance for other in kept):
+            kept.append(seed)
+    return np.array(kept).reshape(-1, 2)
+
+
+def _power_cells(pixels: np.ndarray, seeds: np.ndarray, depth: np.ndarray) -> np.ndarray:
+    """Index (n,) of the seed (row, column) whose disc, of the depth there as radius, is nearest to each pixel."""
+    if len(seeds) < 2:
+        return np.zeros(len(pixels), int)
+    nearest = np.rint(seeds).astype(int)
+    radii = depth[nearest[:, 0], nearest[:, 1]]
+    squared = ((pixels[:, None, :] - seeds[None, :, :]) ** 2).sum(axis=2)
+    return np.argmin(squared - radii**2, axis=1)
+
+
+def _without_rim(mask: np.ndarray) -> np.ndarray:
+    """A component less its outermost pixels, which show the table behind it as often as the object.
+
+    Behind a tall object they lie centimetres further than its edge. Thin components stay as they are.
+    """
+    padded = np.pad(mask.astype(np.uint8), 1)
+    eroded = cv2.erode(padded, _disc(3))[1:-1, 1:-1] > 0
+    return eroded if 2 * eroded.sum() >= mask.sum() else mask
 
 
 def _rectangle(x_min: float, x_max: float, y_min: float, y_max: float) -> np.ndarray:
