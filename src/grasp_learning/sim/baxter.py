@@ -287,8 +287,11 @@ class SimulatedBaxter:
             self._velocity[arm] += np.clip(wanted - self._velocity[arm], -step[arm], step[arm])
         self._set_point = np.clip(self._set_point + self._velocity * dt, self._lower, self._upper)
         self._limit_windup(measured)
-        # Raw positions arrive in bursts; a smoothed speed keeps the torques smooth
-        self._lead_velocity += (self._velocity - self._lead_velocity) / 2
+        for side in SIDES:
+            arm = _ARM[side]
+            # Raw positions arrive in bursts; a smoothed speed keeps the torques smooth
+            share = 0.5 if self._mode[side] is ControlMode.RAW_POSITION else 1.0
+            self._lead_velocity[arm] += share * (self._velocity[arm] - self._lead_velocity[arm])
 
     def _limit_windup(self, measured: np.ndarray) -> None:
         reach = self.settings.max_windup

@@ -255,6 +255,18 @@ class World:
                 return self.object_names[index]
         return None
 
+    def place(self, name: str, pos: Sequence[float], quat: Sequence[float] = (1.0, 0.0, 0.0, 0.0)) -> None:
+        """Put an object somewhere, at rest.
+
+        Args:
+            pos: of the middle of its bounding box, base frame (m).
+            quat: orientation (w, x, y, z).
+        """
+        index = self.object_names.index(name)
+        self._parked.discard(index)
+        self._place(index, pos, quat)
+        mujoco.mj_forward(self.model, self.data)
+
     def object_poses(self) -> Dict[str, np.ndarray]:
         """T_base_object (4, 4) of every object."""
         poses = {}

@@ -1,0 +1,188 @@
+"""The simulated workcell: objects that lie, fall off, are put back and are held; and a physics that says when it broke."""
+
+import numpy as np
+import pytest
+from physics_scene import SPOT, Cell, block, place
+
+from grasp_learning.config import ConfigError
+from grasp_learning.robot_description import NEUTRAL
+from grasp_learning.sim.objects import catalogue
+from grasp_learning.sim.world import Circle, SceneError, SimulationDiverged, World, WorldSettings
+
+
+def ten_objects(seed):
+    objects = catalogue("train")
+    return [objects[i] for i in np.random.default_rng(seed).choice(len(objects), 10, replace=False)]
+
+
+@pytest.fixture(scope="module")
+def scattered():
+    world = World(3, ten_objects(3))
+    world.scatter(np.random.default_rng(3))
+    return world
+
+
+def positions(world):
+    return np.array([T[:3, 3] for T in world.object_poses().values()])
+
+
+def test_the_table_is_empty_at_first():
+    world = World(0, ten_objects(0))
+    xyz = positions(world)
+    assert (xyz[:, 0] < -1.0).all()
+    assert world.objects_off_table() == []
+
+
+def test_scattered_objects_rest_on_both_halves(scattered):
+    xyz = positions(scattered)
+    assert scattered.objects_off_table() == []
+    assert 4 <= (xyz[:, 1] > 0).sum() <= 6
+    assert ((xyz[:, 0] > 0.45) & (xyz[:, 0] < 0.87)).all()
+    assert ((np.abs(xyz[:, 1]) > 0.05) & (np.abs(xyz[:, 1]) < 0.47)).all()
+    assert (xyz[:, 2] > scattered.table.z).all()
+    before = positions(scattered)
+    scattered.step(500)
+    np.testing.assert_allclose(positions(scattered), before, atol=1e-3)
+
+
+def test_two_scatters_differ():
+    world = World(1, ten_objects(1))
+    rng = np.random.default_rng(1)
+    world.scatter(rng)
+    first = positions(world)
+    world.scatter(rng)
+    assert np.abs(positions(world) - first).max() > 0.05
+
+
+def test_the_same_seed_gives_the_same_data_bit_for_bit():
+    states = []
+    for _ in range(2):
+        cell = Cell(*ten_objects(5), seed=5)
+        cell.world.scatter(np.random.default_rng(5))
+        cell.close("left")
+        states.append((cell.world.data.qpos.copy(), cell.robot.joint_efforts))
+    np.testing.assert_array_equal(states[0][0], states[1][0])
+    np.testing.assert_array_equal(states[0][1], states[1][1])
+
+
+def test_objects_that_do_not_stay_are_an_error():
+    world = World(0, [block()], WorldSettings(workspace_x=(1.2, 1.3), scatter_attempts=2))
+    with pytest.raises(SceneError, match="after 2 attempts.*block"):
+        world.scatter(np.random.default_rng(0))
+
+
+def test_an_object_thrown_off_the_table_is_put_back():
+    world = World(0, [block("a"), block("b")])
+    world.scatter(np.random.default_rng(0))
+    velocity = world.data.joint("a_joint").qvel
+    velocity[:3] = [1.5, 0.0, 1.5]
+    world.step(800)
+    assert world.objects_off_table() == ["a"]
+    assert world.object_poses()["a"][2, 3] < -0.5
+    assert world.put_back(np.random.default_rng(1)) == ["a"]
+    world.step(500)
+    assert world.objects_off_table() == []
+    assert world.object_poses()["a"][2, 3] == pytest.approx(world.table.z + 0.04, abs=0.005)
+    assert world.put_back(np.random.default_rng(2)) == []
+
+
+def test_put_back_keeps_clear_of_grippers_and_other_objects():
+    names = [f"block_{i}" for i in range(6)]
+    world = World(0, [block(name) for name in names])
+    for name in names:
+        world.place(name, (0.3, 1.2, 0.0))
+    avoid = [Circle(0.65, 0.25, 0.2), Circle(0.65, -0.25, 0.1)]
+    assert sorted(world.put_back(np.random.default_rng(0), avoid)) == names
+    world.step(300)
+    xyz = positions(world)
+    for circle in avoid:
+        assert (np.hypot(xyz[:, 0] - circle.x, xyz[:, 1] - circle.y) > circle.radius).all()
+    # nothing was put into or onto something else
+    np.testing.assert_allclose(xyz[:, 2], world.table.z + 0.04, atol=0.003)
+
+
+def test_without_a_free_place_the_object_waits():
+    world = World(0, [block()])
+    world.place("block", (0.3, 1.2, 0.0))
+    assert world.put_back(np.random.default_rng(0), [Circle(0.65, 0.0, 2.0)]) == []
+    assert world.objects_off_table() == ["block"]
+    np.testing.assert_allclose(world.object_poses()["block"][:3, 3], (0.3, 1.2, 0.0))
+
+
+def test_held_is_the_truth():
+    cell = Cell(block())
+    place(cell.world, "block", *SPOT)
+    before = cell.world.object_poses()["block"][2, 3]
+    cell.reach_down("left", *SPOT)
+    assert cell.world.held("left") is None
+    assert cell.close("left").gripping
+    # the fingers are around it, but it still stands on the table
+    assert cell.world.held("left") is None
+    cell.lift("left", *SPOT)
+    assert cell.world.held("left") == "block"
+    assert cell.world.held("right") is None
+    assert cell.world.object_poses()["block"][2, 3] == pytest.approx(before + 0.2, abs=0.005)
+    cell.grip("left", "release")
+    cell.run(1.5)
+    assert cell.world.held("left") is None
+
+
+def test_an_object_in_the_hand_is_not_off_the_table():
+    cell = Cell(block())
+    place(cell.world, "block", *SPOT)
+    cell.pick("left", *SPOT)
+    cell.move_arm("left", NEUTRAL)
+    _, y, _ = cell.world.object_poses()["block"][:3, 3]
+    assert y > cell.world.table.y_max
+    assert cell.world.objects_off_table() == []
+
+
+@pytest.mark.parametrize("value", [np.nan, 1e6])
+def test_divergence_is_typed_and_reset_recovers(value):
+    world = World(0, ten_objects(0))
+    world.scatter(np.random.default_rng(0))
+    world.data.qvel[3] = value
+    with pytest.raises(SimulationDiverged):
+        world.step(5)
+    world.reset()
+    world.scatter(np.random.default_rng(0))
+    assert np.isfinite(world.data.qpos).all()
+    assert world.objects_off_table() == []
+
+
+def test_a_robot_that_diverges_raises_too(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    cell = Cell(block())
+    cell.world.data.qpos[cell.world.model.joint("left_s0").qposadr[0]] = np.nan
+    with pytest.raises(SimulationDiverged):
+        cell.robot.update(0.01)
+    # MuJoCo's own log file would litter the user's folder
+    assert list(tmp_path.iterdir()) == []
+    cell.world.reset()
+    cell.robot.restart()
+    cell.robot.update(0.01)
+    assert np.isfinite(cell.robot.joint_positions).all()
+
+
+def test_arms_collide_with_the_table_and_with_each_other():
+    cell = Cell(block())
+    model = cell.world.model
+
+    def touches(a, b):
+        first, second = model.geom(a), model.geom(b)
+        types = model.geom_contype[[first.id, second.id]], model.geom_conaffinity[[first.id, second.id]]
+        return bool(types[0][0] & types[1][1] or types[0][1] & types[1][0])
+
+    assert touches("left_l_pad", "table")
+    assert touches("left_l_pad", "block_geom0")
+    assert touches("left_l_pad", "right_r_pad")
+    assert not touches("left_l_pad", "left_r_pad")
+
+
+def test_same_object_twice_gets_two_names():
+    assert World(0, [block(), block()]).object_names == ["block", "block_2"]
+
+
+def test_a_wrong_calibration_is_named(tmp_path):
+    with pytest.raises(ConfigError, match="missing.yaml"):
+        World(0, [], WorldSettings(calibration=str(tmp_path / "missing.yaml")))
