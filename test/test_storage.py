@@ -126,6 +126,21 @@ def test_another_kind_of_collection_is_refused(tmp_path, key, ours):
     assert (tmp_path / "collection.yaml").read_text() == before
 
 
+def test_a_folder_can_be_checked_without_touching_it(tmp_path):
+    new, taken, other = tmp_path / "a" / "new", tmp_path / "taken", tmp_path / "other"
+    storage.check_usable(new, {"robot": "sim"})
+    assert not new.parent.exists()
+    with Collection(taken, info()):  # its lock does not matter
+        storage.check_usable(taken, {"robot": "sim", "mode": "random", "stage": 0})
+        with pytest.raises(storage.WrongCollectionError, match="stage is 0 there and 1 now"):
+            storage.check_usable(taken, {"robot": "sim", "stage": 1})
+    other.write_text("x")
+    with pytest.raises(storage.NotACollectionError, match="is a file"):
+        storage.check_usable(other, {})
+    with pytest.raises(storage.DiskFullError, match="GB wanted"):
+        storage.check_usable(new, {}, minimum_free_bytes=10**18)
+
+
 def test_a_model_may_move_but_not_change(tmp_path):
     Collection(tmp_path, info(mode="staged", stage=1, model="a.safetensors", model_sha256="11")).close()
     Collection(tmp_path, info(mode="staged", stage=1, model="b.safetensors", model_sha256="11")).close()
@@ -164,8 +179,11 @@ def test_a_folder_that_is_not_writable_is_refused(tmp_path):
     folder.mkdir(mode=0o555)
     for parent in [tmp_path, *tmp_path.parents][:3]:
         parent.chmod(parent.stat().st_mode | 0o055)
-    with ordinary_user(), pytest.raises(storage.NotWritableError, match="Permission denied.*make it writable"):
+    told = "Permission denied.*make it writable"
+    with ordinary_user(), pytest.raises(storage.NotWritableError, match=told):
         Collection(folder, info())
+    with ordinary_user(), pytest.raises(storage.NotWritableError, match=told):
+        storage.check_usable(folder / "new", {})
 
 
 @pytest.mark.parametrize(
@@ -357,18 +375,18 @@ def write_until_killed(folder, pipe):
 def test_kill_9_at_any_instant_loses_no_reported_trial(tmp_path):
     rng = np.random.default_rng(3)
     reported = []
-    for round_number in range(25):
+    for _ in range(25):
         reader, pipe = os.pipe()
         writer = FORK.Process(target=write_until_killed, args=(tmp_path, pipe))
         writer.start()
         os.close(pipe)
-        if round_number % 5:  # else it may die while it creates or resumes the folder
-            assert os.read(reader, 2) == b"0\n"
-        time.sleep(rng.uniform(0.0, 0.03))
-        os.kill(writer.pid, signal.SIGKILL)
-        writer.join()
         with open(reader, "rb") as file:
-            told = [int(line) for line in file.read().splitlines()]
+            # wait for no line at all: it dies while it creates or resumes the folder
+            told = [int(file.readline()) for _ in range(rng.integers(0, 5))]
+            time.sleep(rng.uniform(0.0, 0.01))
+            os.kill(writer.pid, signal.SIGKILL)
+            writer.join()
+            told += [int(line) for line in file.read().splitlines()]
         reported += [number for number in told if number]
         on_disk = [line["number"] for line in storage.trials_of(tmp_path)]
         assert set(reported) <= set(on_disk)  # before anything repairs the folder

@@ -210,7 +210,8 @@ class Collection:
         self._closing = contextlib.ExitStack()
         try:
             with _explained(self.folder):
-                _prepare_folder(self.folder)
+                _check_contents(self.folder)
+                self.folder.mkdir(parents=True, exist_ok=True)
                 self._closing.callback(os.close, _lock(self.folder))
                 self.check_free_space()
                 self._open(info)
@@ -253,13 +254,7 @@ class Collection:
         Raises:
             DiskFullError: less than the minimum is free.
         """
-        status = os.statvfs(self.folder)
-        free = status.f_bavail * status.f_frsize
-        if free < self._minimum_free:
-            raise DiskFullError(
-                f"{self.folder}: {free / 1e9:.2f} GB free on its disk, {self._minimum_free / 1e9:.2f} GB wanted; "
-                "free some space, choose another folder, or lower minimum_free_gb"
-            )
+        _check_free_space(self.folder, self.folder, self._minimum_free)
 
     def add_trial(self, record: Mapping[str, Any], make_bag: Callable[[int], bytes]) -> Tuple[int, Path]:
         """Write one labelled trial; when this returns, it is on disk and will be reported from now on.
@@ -329,6 +324,29 @@ class Collection:
 
     def __exit__(self, *_) -> None:
         self.close()
+
+
+def check_usable(folder, kind: Mapping[str, Any], minimum_free_bytes: int = 0) -> None:
+    """Raise what :class:`Collection` would raise for a folder, without touching it or waiting for its lock.
+
+    For whoever wants to know before a robot moves, while another process is to do the writing.
+
+    Args:
+        kind: those of robot, mode, stage and model_sha256 that are known.
+
+    Raises:
+        CollectionError: see its subclasses.
+    """
+    folder = Path(folder).expanduser().absolute()
+    with _explained(folder):
+        _check_contents(folder)
+        # of a folder that is yet to be made, the nearest one there is
+        nearest = next(path for path in (folder, *folder.parents) if path.exists())
+        if not os.access(nearest, os.W_OK | os.X_OK, effective_ids=True):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(nearest))
+        _check_free_space(folder, nearest, minimum_free_bytes)
+    if (folder / COLLECTION_FILE).exists():
+        _check_kind(folder, load_info(folder), kind)
 
 
 def load_info(folder) -> CollectionInfo:
@@ -484,10 +502,22 @@ def _explained(folder: Path):
         raise CollectionError(f"{reason}; choose another folder") from error
 
 
-def _prepare_folder(folder: Path) -> None:
-    if folder.exists() and not folder.is_dir():
+def _check_free_space(folder: Path, existing: Path, minimum: int) -> None:
+    status = os.statvfs(existing)
+    free = status.f_bavail * status.f_frsize
+    if free < minimum:
+        raise DiskFullError(
+            f"{folder}: {free / 1e9:.2f} GB free on its disk, {minimum / 1e9:.2f} GB wanted; "
+            "free some space, choose another folder, or lower minimum_free_gb"
+        )
+
+
+def _check_contents(folder: Path) -> None:
+    """Raise if there is something else than a collection, an empty folder or nothing."""
+    if not folder.exists():
+        return
+    if not folder.is_dir():
         raise NotACollectionError(f"{folder}: is a file; name a folder")
-    folder.mkdir(parents=True, exist_ok=True)
     # a process that was killed at the very beginning leaves a lock and an unfinished collection.yaml
     names = {entry.name for entry in folder.iterdir()} - {LOCK_FILE, PART_FILE}
     if COLLECTION_FILE in names:
@@ -518,18 +548,22 @@ def _lock(folder: Path) -> int:
     return file
 
 
-def _resumed_info(folder: Path, wanted: CollectionInfo) -> CollectionInfo:
-    """The folder's info with this run added, once both are known to be of one kind."""
-    found = load_info(folder)
-    for key in KIND:
-        ours, theirs = getattr(wanted, key), getattr(found, key)
+def _check_kind(folder: Path, found: CollectionInfo, wanted: Mapping[str, Any]) -> None:
+    for key, ours in wanted.items():
+        theirs = getattr(found, key)
         if ours != theirs:
             raise WrongCollectionError(
                 f"{folder}: another kind of collection, {key} is {theirs!r} there and {ours!r} now; "
                 f"start it with {key} {theirs!r}, or choose another folder"
             )
+
+
+def _resumed_info(folder: Path, wanted: CollectionInfo) -> CollectionInfo:
+    """The folder's info with this run added, once both are known to be of one kind."""
+    found = load_info(folder)
+    _check_kind(folder, found, {key: getattr(wanted, key) for key in KIND})
     run = RunInfo(**{key: getattr(wanted, key) for key in RunInfo.model_fields})
-    return found.model_copy(update={"resumed": found.resumed + [run]})
+    return found.model_copy(update={"resumed": [*found.resumed, run]})
 
 
 def _write_info(folder: Path, info: CollectionInfo) -> None:
