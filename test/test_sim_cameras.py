@@ -194,6 +194,15 @@ def test_model_without_cameras_is_refused():
         CameraRenderer(empty)
 
 
+def test_model_with_a_small_offscreen_buffer_is_refused():
+    cameras = "".join(f'<camera name="{name}"/>' for name in ("kinect", "left_hand_camera", "right_hand_camera"))
+    small = mujoco.MjModel.from_xml_string(f"<mujoco><worldbody>{cameras}</worldbody></mujoco>")
+    camera = CameraRenderer(small)
+    with pytest.raises(RenderingError, match="640x480 px is smaller"):
+        camera.wrist(mujoco.MjData(small), "left")
+    camera.close()
+
+
 def test_unknown_side_is_refused(world, renderer):
     with pytest.raises(RenderingError, match="middle_hand_camera"):
         renderer.wrist(world.data, "middle")

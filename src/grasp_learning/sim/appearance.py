@@ -27,7 +27,7 @@ class AppearanceSettings(Settings):
     """
 
     shadows: bool = True
-    shadow_px: int = Field(default=1024, ge=128, le=MAX_SHADOW_PX)
+    shadow_px: int = Field(default=768, ge=128, le=MAX_SHADOW_PX)
     drift: float = Field(default=0.08, ge=0.0, le=0.5)
 
 
@@ -75,7 +75,7 @@ class Appearance:
         spec.visual.global_.offwidth, spec.visual.global_.offheight = KINECT.width, KINECT.height
         spec.visual.quality.offsamples = 0
         # round things as polygons that deviate by about a pixel
-        spec.visual.quality.numslices, spec.visual.quality.numstacks = 18, 10
+        spec.visual.quality.numslices, spec.visual.quality.numstacks = 16, 9
         spec.visual.quality.shadowsize = self.settings.shadow_px if self.settings.shadows else 0
         # clip planes are in units of the model's extent, which is set so that they are metres
         spec.stat.extent = 1.0
@@ -97,7 +97,7 @@ class Appearance:
             specular=[0.25, 0.25, 0.25],
             ambient=[0, 0, 0],
             castshadow=self.settings.shadows,
-            cutoff=60,
+            cutoff=45,
             exponent=1,
         )
         spec.worldbody.add_light(

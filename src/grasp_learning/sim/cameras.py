@@ -132,19 +132,27 @@ class CameraRenderer:
             raise RenderingError("this CameraRenderer belongs to another thread; make one in each thread that renders")
 
     def _open(self) -> None:
-        self._thread = threading.get_ident()
-        self._gl = create_context(KINECT.width, KINECT.height)
-        self._context = mujoco.MjrContext(self.model, mujoco.mjtFontScale.mjFONTSCALE_50)
-        mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._context)
-        size = (self._context.offWidth, self._context.offHeight)
-        if size[0] < KINECT.width or size[1] < KINECT.height:
-            raise RenderingError(f"the model's offscreen buffer of {size} px is smaller than the Kinect's picture")
-        # 0 is far: keeps the precision of a small floating point number where distances are large
-        self._context.readDepthMap = mujoco.mjtDepthMap.mjDEPTH_ZEROFAR
+        context = create_context(KINECT.width, KINECT.height)
+        try:
+            self._context = self._drawing_context()
+        except (mujoco.FatalError, RenderingError) as error:
+            context.free()
+            raise RenderingError(f"pictures cannot be drawn: {error}") from error
         self._scene = mujoco.MjvScene(self.model, MAX_GEOMS)
         self._scene.flags[:] = 0
         self._scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = self._context.shadowSize > 0
         self._scene.flags[mujoco.mjtRndFlag.mjRND_CULL_FACE] = 1
+        self._gl, self._thread = context, threading.get_ident()
+
+    def _drawing_context(self) -> mujoco.MjrContext:
+        drawing = mujoco.MjrContext(self.model, mujoco.mjtFontScale.mjFONTSCALE_50)
+        mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, drawing)
+        if drawing.offWidth < KINECT.width or drawing.offHeight < KINECT.height:
+            size = f"{drawing.offWidth}x{drawing.offHeight}"
+            raise RenderingError(f"the model's offscreen buffer of {size} px is smaller than the Kinect's picture")
+        # 0 is far: keeps the precision of a small floating point number where distances are large
+        drawing.readDepthMap = mujoco.mjtDepthMap.mjDEPTH_ZEROFAR
+        return drawing
 
     def _render(self, data: mujoco.MjData, name: str, size: CameraModel, depth: bool):
         """RGB and raw depth buffer (or None), rows from the bottom up, as OpenGL has them."""

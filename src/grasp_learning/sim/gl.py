@@ -4,7 +4,7 @@ import ctypes
 import importlib
 import os
 import sys
-from typing import Dict, Tuple
+from typing import Dict, Tuple, Type
 
 _LIBRARIES: Dict[str, Tuple[str, ...]] = {
     "egl": ("libEGL.so.1", "libEGL.so"),
@@ -35,7 +35,7 @@ def create_context(width: int, height: int):
         try:
             return _open(backend, width, height)
         # a driver that is there but broken fails in many ways, all of which mean: try the next one
-        except (OSError, ImportError, AttributeError, RuntimeError) as error:
+        except (OSError, ImportError, AttributeError, RuntimeError, *_opengl_errors()) as error:
             failures.append(f"{backend}: {error}")
             _forget(backend)
     if wanted in _LIBRARIES:
@@ -63,6 +63,12 @@ def _check_library(backend: str) -> None:
         except OSError:
             continue
     raise OSError(f"{_LIBRARIES[backend][0]} is not installed (package {_PACKAGES[backend]})")
+
+
+def _opengl_errors() -> Tuple[Type[Exception], ...]:
+    """PyOpenGL's own exceptions; importing it for their sake would bind it to a platform too early."""
+    module = sys.modules.get("OpenGL.error")
+    return (module.Error,) if module else ()
 
 
 def _forget(backend: str) -> None:
