@@ -21,11 +21,12 @@ from grasp_learning.motion.robot_model import RobotModel
 from grasp_learning.robot_description import load_urdf
 from grasp_learning.ros.sim_cameras import MAX_FPS, CameraServices, KinectStream, RenderThread, WristStream
 from grasp_learning.ros.sim_kinematics import KinematicsService
-from grasp_learning.ros.sim_publisher import direct_publisher
+from grasp_learning.ros.sim_publisher import direct_publisher, to_stamp
 from grasp_learning.ros.sim_robot import TICK_RATE, GripperTopics, RobotTopics
 from grasp_learning.ros.sim_thread import Inbox
 from grasp_learning.sim.baxter import SimulatedBaxter
 from grasp_learning.sim.cameras import CameraRenderer, CameraSettings
+from grasp_learning.sim.gl import RenderingError
 from grasp_learning.sim.objects import catalogue
 from grasp_learning.sim.world import SceneError, SimulationDiverged, World, WorldSettings
 from grasp_learning.srv import PutBackObjects, PutBackObjectsResponse, QueryHeld, QueryHeldResponse
@@ -35,6 +36,7 @@ TICK = 1.0 / TICK_RATE  # s of simulated time
 SERVICE_PATIENCE = 60.0  # s of wall time for a service's answer; scattering takes long at speed 1
 SOFTWARE_VERSION = "1.2.0.57"  # what baxter_interface asks for
 SWITCH_INTERVAL = 0.0005  # s; Python's 5 ms between threads would hold back every command
+RENDERER_PATIENCE = 60.0  # s of wall time for the first picture
 LAG_WARNING = 0.5  # s of wall time that a promised speed may be behind before a warning
 
 
@@ -130,6 +132,7 @@ class BaxterSim:
         self._pacer = Pacer(None if settings.speed == "max" else settings.speed)
         self._cleared = False  # the objects are meant to be away
         self._rearranging = False
+        self._running = False  # the simulation's thread serves the inbox
         self._world.scatter(self._rng)
 
         rospy.set_param("rethink/software_version", SOFTWARE_VERSION)
@@ -159,13 +162,16 @@ class BaxterSim:
             return CameraRenderer(world.model, CameraSettings(seed=settings.seed), world.appearance)
 
         def snapshot() -> mujoco.MjData:
-            self._inbox.ask(_copy_positions, world.data, copy)
+            if self._running:
+                self._inbox.ask(_copy_positions, world.data, copy)
+            else:
+                _copy_positions(world.data, copy)
             mujoco.mj_kinematics(world.model, copy)
             mujoco.mj_camlight(world.model, copy)
             return copy
 
         thread = RenderThread([kinect, *wrists.values()], make_renderer, snapshot, lambda: world.time)
-        thread.start()
+        thread.start(RENDERER_PATIENCE)
         return thread
 
     def _arm_reader(self, side: str) -> Callable[[], np.ndarray]:
@@ -194,6 +200,7 @@ class BaxterSim:
 
     def run(self) -> None:
         """Simulate until the node is shut down."""
+        self._running = True
         self._started.publish()
         rospy.loginfo("The simulated Baxter is ready, with %d objects", len(self._world.object_names))
         try:
@@ -210,7 +217,7 @@ class BaxterSim:
         """Advance by one tick: commands, physics, readings."""
         self._inbox.run()
         self._robot.update(TICK)
-        stamp = rospy.Time.from_sec(self._world.time)
+        stamp = to_stamp(self._world.time)
         self._clock.publish(stamp)
         self._topics.publish(stamp)
         for gripper in self._grippers:
@@ -293,7 +300,7 @@ def main() -> None:
     sys.setswitchinterval(SWITCH_INTERVAL)
     try:
         node = BaxterSim(parse_settings(BaxterSimSettings, rospy.get_param("~", {}), rospy.get_name()))
-    except ConfigError as error:
+    except (ConfigError, RenderingError, SceneError) as error:
         rospy.logfatal("%s", error)
         sys.exit(1)
     node.run()

@@ -1,6 +1,7 @@
 """The simulated cameras on ROS: pictures rendered beside the physics, at their topics' rate, while somebody listens."""
 
 import abc
+import concurrent.futures
 import errno
 import threading
 import time
@@ -14,7 +15,9 @@ from baxter_core_msgs.srv import CloseCamera, ListCameras, OpenCamera
 from sensor_msgs.msg import CameraInfo, Image
 
 from grasp_learning.geometry import Camera
+from grasp_learning.ros.sim_publisher import to_stamp
 from grasp_learning.sim.camera_models import KINECT, WRIST
+from grasp_learning.sim.gl import RenderingError
 
 # What Baxter's cameras can do: picture sizes (px), and pictures a second
 MODES = ((1280, 800), (960, 600), (640, 400), (480, 300), (384, 240), (320, 200))
@@ -64,7 +67,7 @@ class Stream(abc.ABC):
         """Render a picture of a state of the world and publish it with the state's time."""
         self._stamp = data.time
         start = time.monotonic()
-        self._publish(renderer, data, rospy.Time.from_sec(data.time))
+        self._publish(renderer, data, to_stamp(data.time))
         spent = time.monotonic() - start
         self._rest_until = time.monotonic() + spent * (1.0 / self._share - 1.0)
 
@@ -210,11 +213,20 @@ class RenderThread:
         self._streams: List[Stream] = list(streams)
         self._make_renderer, self._snapshot, self._now = make_renderer, snapshot, now
         self._stopping = threading.Event()
+        self._first = concurrent.futures.Future()
         self._thread = threading.Thread(target=self._run, name="render", daemon=True)
 
-    def start(self) -> None:
-        """Start rendering."""
+    def start(self, patience: float) -> None:
+        """Start rendering, and wait until the first picture could be made.
+
+        Args:
+            patience: s of wall time.
+
+        Raises:
+            RenderingError: there is no OpenGL; TimeoutError: nothing happened.
+        """
         self._thread.start()
+        self._first.result(patience)
 
     def stop(self, patience: float) -> None:
         """Stop after the picture that is being made, or after a while (s) at the latest."""
@@ -222,7 +234,13 @@ class RenderThread:
         self._thread.join(patience)
 
     def _run(self) -> None:
-        renderer = self._make_renderer()
+        try:
+            renderer = self._make_renderer()
+            renderer.kinect(self._snapshot())  # makes the OpenGL context, for which a client should not have to wait
+        except RenderingError as error:
+            self._first.set_exception(error)
+            return
+        self._first.set_result(None)
         while not self._stopping.is_set():
             stream = next((stream for stream in self._streams if stream.due(self._now())), None)
             if stream is None:
@@ -232,5 +250,5 @@ class RenderThread:
             self._streams.append(stream)
             try:
                 stream.take(renderer, self._snapshot())
-            except TimeoutError as error:
-                rospy.logwarn_throttle(10.0, "No picture: %s", error)
+            except (RenderingError, TimeoutError) as error:
+                rospy.logerr_throttle(10.0, "No picture: %s", error)
