@@ -77,6 +77,8 @@ class CollisionScene:
         obstacles = [*boxes] if table is None else [table_box(table), *boxes]
         self._compile(robot, capsules, obstacles, other_arm_q is not None, wall_y)
         self._data = mujoco.MjData(self._model)
+        self._wall_y = wall_y or 0.0
+        self._slack_wall = self._slack_table = 0.0
         if other_arm_q is not None:
             self.set_other_arm(other_arm_q)
 
@@ -103,6 +105,7 @@ class CollisionScene:
         self._is_tool = np.array([any(part in name for part in ("gripper", "hand")) for name in self._names])
         self._is_tool &= self._link_of >= 0
         self._is_table = np.array([name == TABLE for name in self._names])
+        self._is_wall = np.array([name == WALL for name in self._names])
 
     def set_other_arm(self, q: Sequence[float]) -> None:
         """Move the other arm, which must have been part of the scene when it was made."""
@@ -110,11 +113,41 @@ class CollisionScene:
             raise ValueError("this scene was made without the other arm")
         self._data.qpos[7:] = q
 
-    def _collide(self, q: Sequence[float]):
+    def forgive(self, q: Optional[Sequence[float]], tool_table_slack: float = 0.0) -> None:
+        """Relax margins as far as an arm that stands at q violates them, so that it can move away from there.
+
+        The wall's margin may shrink to nothing, never below; the shapes around the gripper, which are larger than
+        it, may sink into the table's top by ``tool_table_slack`` (m). None takes the full margins again.
+        """
+        self._slack_wall = self._slack_table = 0.0
+        if q is None:
+            return
+        distances, pairs = self._distances(q)
+        reserve = 2 * MIN_CLEARANCE
+        for is_kind, most, name in (
+            (self._is_wall[pairs].any(axis=1), self._wall_y, "_slack_wall"),
+            (self._tool_on_table(pairs), tool_table_slack, "_slack_table"),
+        ):
+            nearest = distances[is_kind].min(initial=np.inf)
+            if nearest < reserve:
+                setattr(self, name, min(reserve - nearest, most))
+
+    def _tool_on_table(self, pairs: np.ndarray) -> np.ndarray:
+        return self._is_tool[pairs].any(axis=1) & self._is_table[pairs].any(axis=1)
+
+    def _distances(self, q: Sequence[float], tool_table_slack: float = 0.0):
+        """Distances (n,) within the horizon (m), slack included, and the pairs (n, 2) of geoms they are between."""
         self._data.qpos[:7] = q
         mujoco.mj_kinematics(self._model, self._data)
         mujoco.mj_collision(self._model, self._data)
-        return self._data.contact
+        contacts = self._data.contact
+        distances, pairs = contacts.dist, contacts.geom
+        slack_table = max(self._slack_table, tool_table_slack)
+        if slack_table:
+            distances = distances + slack_table * self._tool_on_table(pairs)
+        if self._slack_wall:
+            distances = distances + self._slack_wall * self._is_wall[pairs].any(axis=1)
+        return distances, pairs
 
     def within_limits(self, q: Sequence[float]) -> bool:
         """Whether every joint is within its limits (to a rounding error)."""
@@ -127,12 +160,7 @@ class CollisionScene:
         Args:
             tool_table_slack: how far (m) the shapes around hand and gripper may sink into the table's top.
         """
-        contacts = self._collide(q)
-        distances = contacts.dist
-        if tool_table_slack and len(distances):
-            pairs = contacts.geom
-            slack = self._is_tool[pairs].any(axis=1) & self._is_table[pairs].any(axis=1)
-            distances = distances + tool_table_slack * slack
+        distances, _ = self._distances(q, tool_table_slack)
         return min(float(distances.min()), HORIZON) if len(distances) else HORIZON
 
     def is_valid(self, q: Sequence[float]) -> bool:
@@ -141,9 +169,8 @@ class CollisionScene:
 
     def collisions(self, q: Sequence[float]) -> List[str]:
         """What touches what, such as "left_wrist - table", deepest first; limits that are exceeded come last."""
-        contacts = self._collide(q)
         deepest = {}
-        for distance, (first, second) in zip(contacts.dist, contacts.geom):
+        for distance, (first, second) in zip(*self._distances(q)):
             if distance < MIN_CLEARANCE:
                 names = sorted((self._names[first], self._names[second]), key=lambda n: not n.startswith(self.side))
                 pair = " - ".join(_link_name(name) for name in names)
@@ -153,11 +180,10 @@ class CollisionScene:
 
     def _sample(self, q: np.ndarray, bounds: np.ndarray, furthest: float) -> Tuple[float, float]:
         """Clearance (m) at q, and the fraction of the edge that it certifies to either side."""
-        contacts = self._collide(q)
-        distances = contacts.dist
+        distances, pairs = self._distances(q)
         if not len(distances):
             return HORIZON, HORIZON / furthest
-        links = self._link_of[contacts.geom].max(axis=1)
+        links = self._link_of[pairs].max(axis=1)
         certified = (distances / bounds[links]).min()
         return float(distances.min()), min(float(certified), HORIZON / furthest)
 
@@ -232,10 +258,9 @@ class CollisionScene:
     def _room(self, q: np.ndarray) -> np.ndarray:
         """(7,) how far (m) each link may move at least before it touches anything."""
         room = np.full(7, HORIZON)
-        contacts = self._collide(q)
-        distances = contacts.dist
+        distances, pairs = self._distances(q)
         if len(distances):
-            np.minimum.at(room, self._link_of[contacts.geom].max(axis=1), distances)
+            np.minimum.at(room, self._link_of[pairs].max(axis=1), distances)
         return room
 
 

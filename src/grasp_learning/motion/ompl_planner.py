@@ -120,19 +120,26 @@ class OmplPlanner(Planner):
             raise ValueError("the request has no goal")
         watch = Stopwatch(self.settings.planning_time if request.time_budget is None else request.time_budget)
         times = PlanTimes()
-        self.scene_with(request.other_arm)
         start = np.clip(start, self.kinematics.lower, self.kinematics.upper)  # a servo may rest just outside
+        self._set_scene(request, start)
         touching = self.scene.collisions(start)
         if touching:
             return PlanResult(Outcome.PLANNING_FAILED, f"start in collision: {', '.join(touching)}", times=times)
         goals, reason = self._goals(request, start, watch)
         times.ik = watch.lap()
+        if watch.left() <= 0:
+            return PlanResult(Outcome.PLANNING_FAILED, "no time left after inverse kinematics", times=times)
         if not goals:
             return PlanResult(Outcome.UNREACHABLE, reason, times=times)
+        self._set_scene(request, start)  # the request's goal_check may have changed it
         return self._plan_to(start, goals, watch, times)
+
+    def _set_scene(self, request: PlanRequest, start: np.ndarray) -> None:
+        self.scene_with(request.other_arm).forgive(start, self.settings.tool_table_slack)
 
     def scene_with(self, other_arm: Optional[np.ndarray]) -> CollisionScene:
         """See Planner.scene_with."""
+        self.scene.forgive(None)
         self.scene = self._scene_alone if other_arm is None else self._scene_both
         if other_arm is not None:
             self.scene.set_other_arm(other_arm)
@@ -151,9 +158,9 @@ class OmplPlanner(Planner):
                 )
                 candidates += found
                 goals += [q for q in found if self._is_goal(q, request)]
-            if not candidates and watch.left() > 0:  # three times ik_attempts were in vain: out of reach
+            if not candidates:  # three times ik_attempts were in vain: out of reach
                 return [], "no joint positions reach the goal"
-        if not goals:
+        if not goals and candidates:
             return [], f"no way to reach the goal is free: {self._blame(candidates)}"
         goals.sort(key=lambda q: np.linalg.norm(q - start))
         return goals[: self.settings.max_goals], ""

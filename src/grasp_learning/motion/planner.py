@@ -24,7 +24,8 @@ class PlanRequest:
     """Where from, where to. Several goals are equivalent; the nearest that can be reached is taken.
 
     Attributes:
-        start: (7,) joints (rad).
+        start: (7,) joints (rad). Where the start itself violates the margin of the virtual wall, or the shapes around
+            the gripper sink into the table's top by no more than the settings allow, the margins shrink for this plan.
         goal_poses: T_base_gripper (4, 4) each.
         goal_joints: (7,) each.
         other_arm: (7,) measured joints of the other arm, an obstacle; None leaves it out.

@@ -52,7 +52,7 @@ def _rounded(radius: float, half: float, factor: float) -> Tuple[float, float]:
 
 def _axis_along(index: int) -> np.ndarray:
     """A rotation whose z axis is coordinate axis ``index``."""
-    return np.roll(np.eye(3), (index + 1) % 3, axis=1)
+    return np.roll(np.eye(3), 2 - index, axis=1)
 
 
 def enclose(shape: Shape) -> Tuple[np.ndarray, float, float]:

@@ -65,6 +65,7 @@ def straight_joints(
     """
     kinematics, scene = planner.kinematics, planner.scene_with(other_arm)
     start = np.clip(np.asarray(start, float), kinematics.lower, kinematics.upper)
+    scene.forgive(start, planner.settings.tool_table_slack)
     poses, travel = _line(kinematics.fk(start), np.asarray(T_base_goal, float), planner.settings.straight_step)
     joints: List[np.ndarray] = [start]
     for index, pose in enumerate(poses[1:], start=1):

@@ -1,0 +1,176 @@
+"""Collision scenes: distances against a second computation, certified edges, walls, shapes that enclose."""
+
+import numpy as np
+import pytest
+from motion_samples import ROBOT, TABLE, arms_distance, box_distance, capsule_points
+
+from grasp_learning.geometry import top_down_pose
+from grasp_learning.motion.collision import HORIZON, Box, CollisionScene
+from grasp_learning.motion.kinematics import NEUTRAL, Kinematics
+from grasp_learning.motion.robot_model import Shape
+from grasp_learning.motion.shapes import enclose
+
+BOX = Box("crate", (0.7, 0.3, 0.2), (0.3, 0.1, 0.3))
+
+
+def random_joints(scene, rng):
+    return rng.uniform(scene.lower, scene.upper)
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        Shape("cylinder", (0.06, 0.272), np.eye(4)),
+        Shape("cylinder", (0.06, 0.10), np.eye(4)),
+        Shape("cylinder", (0.04, 0.0464), np.eye(4)),
+        Shape("box", (0.042, 0.0065, 0.037), np.eye(4)),
+        Shape("box", (0.05, 0.08, 0.03), np.eye(4)),
+        Shape("sphere", (0.22,), np.eye(4)),
+    ],
+)
+def test_capsules_contain_the_shapes_they_stand_for(shape):
+    rng = np.random.default_rng(0)
+    directions = rng.normal(size=(2000, 3))
+    if shape.kind == "box":
+        surface = np.sign(directions) * np.asarray(shape.size) / 2
+    elif shape.kind == "cylinder":
+        radial = directions[:, :2] / np.linalg.norm(directions[:, :2], axis=1, keepdims=True)
+        surface = np.column_stack([shape.size[0] * radial, np.sign(directions[:, 2]) * shape.size[1] / 2])
+    else:
+        surface = shape.size[0] * directions / np.linalg.norm(directions, axis=1, keepdims=True)
+    T, radius, half = enclose(shape)
+    local = (surface - T[:3, 3]) @ T[:3, :3]
+    local[:, 2] -= np.clip(local[:, 2], -half, half)
+    assert np.linalg.norm(local, axis=1).max() <= radius + 1e-9
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_distances_to_a_box_agree_with_a_second_computation(side):
+    mirrored = Box("crate", (0.7, 0.3 if side == "left" else -0.3, 0.2), BOX.size)
+    scene, empty = CollisionScene(ROBOT, side, boxes=[mirrored]), CollisionScene(ROBOT, side)
+    rng, compared = np.random.default_rng(1), 0
+    for _ in range(300):
+        q = random_joints(scene, rng)
+        expected = min(box_distance(side, q, mirrored), empty.clearance(q), HORIZON)
+        if expected > 0:
+            assert scene.clearance(q) == pytest.approx(expected, abs=2e-3)
+            compared += 1
+        else:
+            assert scene.clearance(q) <= 0
+    assert compared > 100
+
+
+def test_distance_to_the_other_arm_agrees_with_a_second_computation():
+    rng, near = np.random.default_rng(2), 0
+    scene, alone = CollisionScene(ROBOT, "left", other_arm_q=NEUTRAL), CollisionScene(ROBOT, "left")
+    for _ in range(300):
+        q, other = random_joints(scene, rng), random_joints(scene, rng)
+        scene.set_other_arm(other)
+        between = arms_distance(q, other)
+        expected = min(between, alone.clearance(q), HORIZON)
+        if between > 0.005:
+            assert scene.clearance(q) == pytest.approx(expected, abs=3e-3) or expected < 0
+            near += between < HORIZON
+        elif between < -0.005:
+            assert not scene.is_valid(q)
+            near += 1
+    assert near > 20
+
+
+def test_neutral_is_free_and_the_table_is_not():
+    scene = CollisionScene(ROBOT, "left", TABLE, NEUTRAL, 0.02)
+    assert scene.is_valid(NEUTRAL) and scene.collisions(NEUTRAL) == []
+    q = Kinematics(ROBOT, "left").ik(top_down_pose(0.65, 0.25, -0.2, 0.3), NEUTRAL)[0]
+    assert not scene.is_valid(q)
+    assert any("finger" in pair and "table" in pair for pair in scene.collisions(q))
+
+
+def test_joints_beyond_their_limits_are_not_valid():
+    scene = CollisionScene(ROBOT, "left")
+    q = NEUTRAL.copy()
+    q[3] = -0.1
+    assert not scene.is_valid(q)
+    assert not scene.edge_is_valid(NEUTRAL, q)
+    assert scene.collisions(q) == ["left_lower_elbow beyond its joint limit"]
+
+
+def test_a_thin_plate_between_two_free_states_is_found():
+    plate = Box("plate", (0.75, 0.45, 0.3), (0.6, 0.002, 1.2))
+    scene = CollisionScene(ROBOT, "left", boxes=[plate])
+    kinematics = Kinematics(ROBOT, "left")
+    near_side = kinematics.ik(top_down_pose(0.6, 0.75, 0.15, 0.0), NEUTRAL)[0]
+    far_side = kinematics.ik(top_down_pose(0.6, 0.2, 0.15, 0.0), near_side)[0]
+    assert scene.is_valid(near_side) and scene.is_valid(far_side)
+    assert not scene.edge_is_valid(near_side, far_side)
+    assert CollisionScene(ROBOT, "left").edge_is_valid(near_side, far_side)
+
+
+def test_edges_called_free_stay_free_when_rechecked_finely():
+    scene = CollisionScene(ROBOT, "left", TABLE, NEUTRAL, 0.02, [BOX])
+    rng, free = np.random.default_rng(3), 0
+    states = [q for q in (random_joints(scene, rng) for _ in range(600)) if scene.is_valid(q)]
+    for a, b in zip(states[:-1], states[1:]):
+        if not scene.edge_is_valid(a, b):
+            continue
+        free += 1
+        steps = int(np.ceil(np.abs(b - a).max() / 0.01))
+        assert all(scene.is_valid(a + (b - a) * k / steps) for k in range(steps + 1))
+    assert free > 15
+
+
+def test_paths_called_free_stay_free_and_blocked_ones_are_found():
+    scene = CollisionScene(ROBOT, "left", TABLE, boxes=[BOX])
+    rng, answers = np.random.default_rng(4), []
+    states = [q for q in (random_joints(scene, rng) for _ in range(300)) if scene.is_valid(q)]
+    for a, b in zip(states[:-1], states[1:]):
+        points = a + np.linspace(0, 1, 200)[:, None] * (b - a)
+        answers.append(scene.path_is_valid(points))
+        clearance = min(scene.clearance(q) for q in points)
+        assert answers[-1] == (clearance > 0) or 0 < clearance < 0.006  # within the padding it may refuse
+    assert True in answers and False in answers
+
+
+@pytest.mark.parametrize("side, sign", [("left", 1), ("right", -1)])
+def test_the_wall_holds_back_everything_from_the_elbow_on(side, sign):
+    margin = 0.02
+    scene, open_scene = CollisionScene(ROBOT, side, wall_y=margin), CollisionScene(ROBOT, side)
+    rng, blocked = np.random.default_rng(5), 0
+    for _ in range(400):
+        q = random_joints(scene, rng)
+        if scene.is_valid(q):
+            # the first two links, shoulder and upper arm, are not held back
+            points, radii = capsule_points(side, q)
+            assert (sign * points[-60:, 1] - radii[-60:]).min() > margin - 1e-6
+        elif open_scene.is_valid(q):
+            blocked += 1
+    assert blocked > 20
+
+
+def test_margins_shrink_for_an_arm_that_stands_inside_them_but_not_beyond_the_wall():
+    scene = CollisionScene(ROBOT, "left", wall_y=0.02)
+    kinematics, rng = Kinematics(ROBOT, "left"), np.random.default_rng(6)
+
+    def least_y(q):
+        points, radii = capsule_points("left", q)
+        return (points[:, 1] - radii).min()
+
+    def find(low, high):
+        for y in np.linspace(0.12, 0.02, 60):
+            for q in kinematics.ik(top_down_pose(0.6, y, 0.1, 0.0), NEUTRAL, rng):
+                if low < least_y(q) < high and all("virtual wall" in pair for pair in scene.collisions(q)):
+                    return q
+        raise AssertionError("no such posture")
+
+    inside, beyond = find(0.006, 0.014), find(-0.02, -0.006)
+    assert not scene.is_valid(inside) and not scene.is_valid(beyond)
+    scene.forgive(beyond)
+    assert not scene.is_valid(beyond)
+    scene.forgive(inside)
+    assert scene.is_valid(inside)
+    scene.forgive(None)
+    assert not scene.is_valid(inside)
+
+
+def test_the_other_arm_must_be_asked_for():
+    with pytest.raises(ValueError, match="without the other arm"):
+        CollisionScene(ROBOT, "left").set_other_arm(NEUTRAL)
