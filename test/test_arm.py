@@ -84,9 +84,24 @@ def test_frozen_joint_states_stop_the_commands(robot):
 def test_an_arm_that_does_not_follow_is_a_fault(robot):
     at_time(robot, 0.5, lambda: setattr(robot, "blocked", True))
     with pytest.raises(RobotFault, match="off its path"):
-        make_arm(robot, tracking_tolerance=0.2).follow(straight())
+        make_arm(robot, tracking_tolerance=0.2, tracking_window=0.3).follow(straight())
     blocked_at = robot.positions("left")
-    assert np.abs(robot.commands[-1][1] - blocked_at).max() < 0.2 + SPEED * 0.03 + 1e-9
+    assert np.abs(robot.commands[-1][1] - blocked_at).max() < 0.2 + SPEED * (0.3 + 0.03) + 1e-9
+
+
+def test_joint_states_that_come_late_are_no_fault(robot):
+    limb = robot.limb("left")
+    history = []
+    real = robot.positions
+
+    def late(side):
+        history.append(real(side).copy())
+        return history[max(len(history) - 25, 0)] if len(history) < 190 else real(side)
+
+    robot.positions = late
+    arm = Arm("left", limb, robot, lambda: robot.state, robot.clock, ArmSettings(tracking_tolerance=0.02))
+    arm.follow(straight())
+    assert len(robot.commands) > 190
 
 
 def test_an_arm_that_does_not_arrive_is_a_fault(robot):

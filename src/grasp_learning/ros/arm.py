@@ -4,7 +4,8 @@ Everything runs in the caller's thread. Each loop looks at the robot first: an a
 silent or off its path gets no further command.
 """
 
-from typing import Callable, Optional
+from collections import deque
+from typing import Callable, Deque, Optional, Tuple
 
 import numpy as np
 from scipy.interpolate import CubicHermiteSpline
@@ -22,7 +23,8 @@ class ArmSettings(Settings):
     period: float = 0.01
     max_step: float = 0.03
     command_timeout: float = 0.5
-    tracking_tolerance: float = 0.25
+    tracking_tolerance: float = 0.2
+    tracking_window: float = 0.3
     goal_tolerance: float = 0.02
     hold_tolerance: float = 0.05
     settle_timeout: float = 3.0
@@ -33,6 +35,7 @@ class ArmSettings(Settings):
     contact_force: float = 18.0
     contact_samples: int = 2
     contact_backoff: float = 0.004
+    contact_settle_time: float = 0.5
 
 
 class Contact:
@@ -80,6 +83,7 @@ class Arm:
         self._names = arm_joints(side)
         self._held: Optional[np.ndarray] = None
         self._next = clock.now()
+        self._recent: Deque[Tuple[float, np.ndarray]] = deque(maxlen=1000)
         limb.set_command_timeout(settings.command_timeout)
 
     def q(self) -> np.ndarray:
@@ -183,6 +187,18 @@ class Arm:
         """Command joints (7,), and hold them from now on."""
         self._limb.set_joint_positions(dict(zip(self._names, command.tolist())), raw=True)
         self._held = command
+        self._recent.append((self.clock.now(), command))
+
+    def path_error(self) -> float:
+        """Distance (rad, of the joint that is furthest) of the arm from where it was told to be of late.
+
+        The arm lags behind its commands, and its joint states come late, more so under a fast simulated clock.
+        """
+        now = self.clock.now()
+        while len(self._recent) > 1 and not now - self.settings.tracking_window <= self._recent[0][0] <= now:
+            self._recent.popleft()
+        commands = np.array([command for _, command in self._recent])
+        return float(np.abs(commands - self._joints.positions(self.side)).max(axis=1).min())
 
     def tracking_error(self, command: np.ndarray) -> float:
         """Largest distance (rad) of a joint from its command."""
@@ -198,7 +214,8 @@ class Arm:
 
     def _arrive(self, stream: "_Stream", contact: Optional[Contact]) -> bool:
         limit = self.settings.goal_tolerance
-        if self.wait(lambda: self.tracking_error(stream.command) < limit, self.settings.settle_timeout):
+        timeout = self.settings.settle_timeout if contact is None else self.settings.contact_settle_time
+        if self.wait(lambda: self.tracking_error(stream.command) < limit, timeout):
             return True
         if contact is not None:
             # something below the threshold of contact holds the arm back
@@ -266,7 +283,7 @@ class _Stream:
         fraction = self._at - index
         self.command = (1.0 - fraction) * self._samples[index] + fraction * self._samples[index + 1]
         arm.send(self.command)
-        error = arm.tracking_error(self.command)
+        error = arm.path_error()
         if error > arm.settings.tracking_tolerance:
             raise RobotFault(
                 f"the {arm.side} arm is {error:.2f} rad off its path (tolerance {arm.settings.tracking_tolerance:g} rad)"

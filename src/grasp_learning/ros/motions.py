@@ -72,6 +72,16 @@ class Motions:
         result = plan_straight(self._planner, q, self._shifted(q, offset), other, speed)
         return self._checked(result, begin)
 
+    def rise(self, q: np.ndarray, height: float, least: float, other: np.ndarray, speed: float):
+        """A straight motion up by a height (m), or as far as the arm can go if that is at least `least` (m)."""
+        begin = time.monotonic()
+        _, travel, reason = straight_joints(self._planner, q, self._shifted(q, (0.0, 0.0, height)), other)
+        self.planning_time += time.monotonic() - begin
+        reached = float(travel[-1]) if len(travel) else 0.0
+        if reason and reached < least:
+            raise Unreachable(f"the lift would end too low: {reason}")
+        return self.shift(q, (0.0, 0.0, reached if reason else height), other, speed)
+
     # --- where things are ---------------------------------------------------------------------------------------------
 
     def position(self, q: np.ndarray) -> np.ndarray:

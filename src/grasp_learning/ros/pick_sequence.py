@@ -20,7 +20,6 @@ from grasp_learning.ros.background import Task
 from grasp_learning.ros.faults import Cancelled, PlanningFailed, SensorFault, StepError, Unreachable
 from grasp_learning.trial import Grasp, Outcome, PickReading, Region
 
-
 PREGRASP_MARGIN = 0.05  # m; the pre-grasp may be so much lower than the approach, for a shorter way down
 
 
@@ -29,6 +28,7 @@ class SequenceSettings(Settings):
 
     approach_height: float = Field(0.25, gt=0)
     lift_height: float = Field(0.20, gt=0)
+    least_lift: float = Field(0.10, gt=0)
     descent_speed: float = Field(0.25, gt=0)
     lift_speed: float = Field(0.35, gt=0)
     lower_speed: float = Field(0.25, gt=0)
@@ -38,7 +38,7 @@ class SequenceSettings(Settings):
     settle_time: float = Field(0.3, ge=0)
     force_threshold: float = Field(10.0, ge=0, le=100)
     reading_max_age: float = Field(1.0, gt=0)
-    picture_timeout: float = Field(6.0, gt=0)
+    picture_timeout: float = Field(12.0, gt=0)
     yaws: int = Field(8, ge=1)
     at_rest_tolerance: float = Field(0.05, gt=0)
 
@@ -137,6 +137,8 @@ class PickSequence:
         label = self._read(report, touched)
         self._put_back(label, lift_from)
         report.outcome, report.message = label.outcome, label.message
+        if touched:
+            report.message += f"; contact {lift_from - grasp.z:.3f} m above the grasp"
         if label.outcome is Outcome.SENSOR_FAULT:
             raise SensorFault(label.message)
 
@@ -170,10 +172,8 @@ class PickSequence:
         return picture
 
     def _lift(self, report: PickReport, before: Task) -> None:
-        q = self._arm.commanded()
-        path = self._motions.shift(
-            q, (0.0, 0.0, self.settings.lift_height), self._arm.other_q(), self.settings.lift_speed
-        )
+        q, limits = self._arm.commanded(), self.settings
+        path = self._motions.rise(q, limits.lift_height, limits.least_lift, self._arm.other_q(), limits.lift_speed)
         report.images["before_lift"] = self._picture(before)
         self._phase("lift")
         self._arm.follow(path)
@@ -252,8 +252,8 @@ class PickSequence:
         if missing <= 0.01 or self._at_neutral():
             return
         try:
-            up = (0.0, 0.0, missing)
-            self._arm.follow(self._motions.shift(q, up, self._arm.other_q(), self.settings.lift_speed))
+            least = min(missing, self.settings.least_lift)
+            self._arm.follow(self._motions.rise(q, missing, least, self._arm.other_q(), self.settings.lift_speed))
         except Unreachable:
             pass  # the planner finds another way up
 
