@@ -30,6 +30,10 @@ def _outline_points(shape: Shape) -> np.ndarray:
     return transform_points(shape.T_link_shape, points)
 
 
+class UnknownPose(ValueError):
+    """The position of a joint is not known, so neither is where its links are."""
+
+
 class Silhouette:
     """Projects the moving links of a robot into pictures.
 
@@ -64,6 +68,9 @@ class Silhouette:
 
         Returns:
             uint8 mask (rows, columns), 255 where the robot is.
+
+        Raises:
+            UnknownPose: a revolute joint is missing.
         """
         mask = np.zeros((camera.height, camera.width), np.uint8)
         poses: Dict[str, List[np.ndarray]] = {}
@@ -111,7 +118,7 @@ def _positions(joint: Joint, joints: Mapping[str, float]) -> Tuple[float, ...]:
         return (float(joints[joint.name]),)
     if joint.kind == "prismatic":
         return joint.lower, joint.upper
-    raise KeyError(f"the position of joint {joint.name} is not known: the robot sends no state of it")
+    raise UnknownPose(f"the position of joint {joint.name} is not known: the robot sends no state of it")
 
 
 def _motion(joint: Joint, position: float) -> np.ndarray:

@@ -163,8 +163,8 @@ class FreshImage:
             depth = _converted(self._depth_topic, conversions.depth_from_msg, inbox.depth)
             if depth.shape != image.shape[:2]:
                 raise WrongSize(
-                    f"{self._depth_topic} sends {depth.shape[1]} x {depth.shape[0]}, expected {info.width} x {info.height}: "
-                    "use depth that is registered to the colour picture (image_depth_rect)"
+                    f"{self._depth_topic} sends {depth.shape[1]} x {depth.shape[0]}, "
+                    f"expected {info.width} x {info.height}: use depth that is registered to the colour picture (image_depth_rect)"
                 )
         return Frame(message.header.stamp.to_sec(), image, depth, camera, info, message.header.frame_id)
 
@@ -278,7 +278,8 @@ class JointWatch:
         nearest = min(gaps.values(), default=np.inf)
         if nearest > max_gap:
             raise StaleImage(
-                f"joint states on {self._topic} are {nearest:.2f} s away from the picture: synchronise the computers' clocks"
+                f"joint states on {self._topic} are {nearest:.2f} s away from the picture: "
+                "synchronise the computers' clocks"
             )
         return positions
 

@@ -1,0 +1,245 @@
+"""The node that finds regions with objects in the Kinect's picture and draws one for an arm.
+
+Services:
+    ~sample (grasp_learning/SampleRegion): a random region that an arm can reach, from a fresh picture. Outcome SUCCESS,
+        NO_OBJECTS, UNREACHABLE or SENSOR_FAULT, within ~timeouts.
+    ~reset_background (std_srvs/Trigger): learn the empty table from fresh pictures; the table must be empty and the
+        arms beside it. Until it was called, or a file was loaded, ~sample answers SENSOR_FAULT.
+Publishes:
+    ~overlay (sensor_msgs/Image, bgr8, latched): what the last sample saw; drawn only while somebody listens.
+Subscribes, each only while a picture is taken:
+    ~color, ~depth (sensor_msgs/Image): the Kinect's colour picture, and depth registered to it.
+    ~camera_info (sensor_msgs/CameraInfo): of the colour picture.
+    robot/joint_states (sensor_msgs/JointState): where the arms are.
+Parameters:
+    robot_description (str): URDF whose shapes mask the arms; without it the package's own description.
+    ~calibration (str): calibration file with the Kinect's pose and the table; '' is that of the simulation.
+    ~seed (int, 0). ~background_file (str, ''): where the learnt background is kept over restarts; '' is nowhere.
+    All keys of config/roi_sampler.yaml.
+
+Wrong parameters end the node with one line on stderr and exit code 1.
+"""
+
+import sys
+import threading
+from pathlib import Path
+from typing import Dict, List, Optional, Tuple
+
+import numpy as np
+import rospy
+from pydantic import Field
+from sensor_msgs.msg import Image
+from std_srvs.srv import Trigger, TriggerResponse
+
+from grasp_learning import drawing
+from grasp_learning.background import BackgroundError
+from grasp_learning.calibration import load_calibration
+from grasp_learning.config import ConfigError, Settings, parse_settings
+from grasp_learning.motion.robot_model import RobotModel
+from grasp_learning.regions import RegionFinder, RegionSettings, sample_region
+from grasp_learning.robot_description import find_package_file, load_urdf
+from grasp_learning.ros import conversions
+from grasp_learning.ros.camera_client import CameraTimeouts, Frame, FreshImage, JointWatch
+from grasp_learning.ros.faults import SensorFault
+from grasp_learning.silhouette import Silhouette, UnknownPose
+from grasp_learning.srv import SampleRegion, SampleRegionResponse
+from grasp_learning.trial import ARMS, Outcome, Region
+
+JOINT_STATES = "robot/joint_states"
+SIM_CALIBRATION = "config/calibration/sim.yaml"
+COLORS = {"left": (255, 128, 0), "right": (0, 128, 255), "": (128, 128, 128)}  # BGR
+
+
+class RoiSamplerSettings(Settings):
+    """Parameters of the node; see config/roi_sampler.yaml."""
+
+    calibration: str = ""
+    seed: int = Field(0, ge=0)
+    background_file: str = ""
+    background_pictures: int = Field(8, ge=1)
+    use_depth: bool = True
+    max_covered: float = Field(0.02, ge=0, le=1)
+    max_risen_area: float = Field(5e-4, ge=0)
+    jpeg_quality: int = Field(85, ge=1, le=100)
+    timeouts: CameraTimeouts = CameraTimeouts()
+    regions: RegionSettings = RegionSettings()
+
+
+class RoiSampler:
+    """See the module's docstring."""
+
+    def __init__(self, settings: RoiSamplerSettings):
+        self._settings = settings
+        self._calibration = load_calibration(settings.calibration or find_package_file(SIM_CALIBRATION))
+        self._silhouette = Silhouette(robot_model())
+        depth_topic = "~depth" if settings.use_depth else None
+        self._kinect = FreshImage("~color", "~camera_info", depth_topic, settings.timeouts)
+        self._lock = threading.Lock()  # guards the finder; pictures are taken outside of it
+        self._finder: Optional[RegionFinder] = None
+        self._camera_key: Optional[Tuple] = None
+        self._overlay = rospy.Publisher("~overlay", Image, queue_size=1, latch=True)
+        rospy.Service("~reset_background", Trigger, self._on_reset)
+        rospy.Service("~sample", SampleRegion, self._on_sample)
+
+    # Services
+
+    def _on_sample(self, request) -> SampleRegionResponse:
+        if request.arm not in ARMS:
+            raise rospy.ServiceException(f"arm '{request.arm}' is unknown; choose from {', '.join(ARMS)}")
+        try:
+            frame, arms = self._look()
+            with self._lock:
+                regions = self._find(frame, arms)
+        except (SensorFault, BackgroundError, UnknownPose) as error:
+            rospy.logwarn("%s", error)
+            return SampleRegionResponse(outcome=str(Outcome.SENSOR_FAULT), message=str(error))
+        step = sample_region(regions, request.arm, self._generator(request.arm, frame.stamp))
+        self._show(frame, arms, regions, step.value)
+        response = SampleRegionResponse(outcome=str(step.outcome), message=step.message, camera_info=frame.info)
+        quality = self._settings.jpeg_quality
+        response.image = conversions.image_to_compressed(frame.image, frame.stamp, frame.frame_id, quality)
+        if step.value is not None:
+            response.region = conversions.region_to_msg(step.value)
+        return response
+
+    def _on_reset(self, _request) -> TriggerResponse:
+        try:
+            message = self._learn()
+        except (SensorFault, BackgroundError, UnknownPose) as error:
+            rospy.logwarn("the background was not learnt: %s", error)
+            return TriggerResponse(False, str(error))
+        rospy.loginfo("%s", message)
+        return TriggerResponse(True, message)
+
+    # Work
+
+    def _look(self, not_before: Optional[float] = None) -> Tuple[Frame, np.ndarray]:
+        """A fresh picture, and the mask of the arms at its time."""
+        with JointWatch(JOINT_STATES, self._settings.timeouts) as watch:
+            frame = self._kinect.grab(not_before)
+            joints = watch.at(frame.stamp)
+        pose = self._calibration.T_base_kinect.matrix
+        return frame, self._silhouette.mask(joints, frame.camera, pose, self._settings.regions.arm_margin)
+
+    def _find(self, frame: Frame, arms: np.ndarray) -> List[Region]:
+        self._finder_for(frame)
+        return self._finder.find(frame.image, frame.depth, arms, frame.stamp)
+
+    def _finder_for(self, frame: Frame) -> None:
+        """Make the finder for the camera of a picture, with the background that was kept for it."""
+        camera = frame.camera
+        key = (camera.width, camera.height, *camera.K.reshape(-1), *camera.D.reshape(-1))
+        if key == self._camera_key:
+            return
+        if self._camera_key is not None:
+            rospy.logwarn("the Kinect's camera_info changed: the background has to be learnt again")
+        self._finder = RegionFinder(self._settings.regions, self._calibration, camera)
+        self._camera_key = key
+        self._load_background()
+
+    def _load_background(self) -> None:
+        path = self._settings.background_file
+        try:
+            if path and self._finder.load(path):
+                rospy.loginfo("background read from %s", path)
+        except BackgroundError as error:
+            rospy.logwarn("%s", error)
+
+    def _learn(self) -> str:
+        images, stamp = [], None
+        for _ in range(self._settings.background_pictures):
+            frame, arms = self._look(stamp)
+            with self._lock:
+                self._finder_for(frame)
+                self._check_empty(frame, arms)
+            images.append(np.array(frame.image))
+            stamp = frame.stamp + 1e-3  # the next picture, not the same again
+        with self._lock:
+            self._finder.learn(images)
+        return f"the empty table was learnt from {len(images)} pictures{self._keep_background()}"
+
+    def _check_empty(self, frame: Frame, arms: np.ndarray) -> None:
+        covered = self._finder.covered(arms)
+        if covered > self._settings.max_covered:
+            raise BackgroundError(
+                f"arms cover {100 * covered:.0f} % of the table in the picture: move them beside it first"
+            )
+        if frame.depth is not None:
+            risen = self._finder.risen_area(frame.depth)
+            if risen > self._settings.max_risen_area:
+                raise BackgroundError(
+                    f"the table is not empty: {1e4 * risen:.0f} cm^2 are above z = {self._calibration.table.z} m; "
+                    "clear it, or check the calibration file"
+                )
+
+    def _keep_background(self) -> str:
+        path = self._settings.background_file
+        if not path:
+            return ""
+        try:
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            with self._lock:
+                self._finder.save(path)
+        except OSError as error:
+            # it works until the node is restarted, and the person is told
+            rospy.logwarn("the background cannot be kept: %s", error)
+            return f", but could not be kept ({error})"
+        return f" and kept in {path}"
+
+    def _generator(self, arm: str, stamp: float) -> np.random.Generator:
+        """Of the seed, the arm and the picture: a node that restarts does not repeat its draws."""
+        return np.random.default_rng([self._settings.seed, ARMS.index(arm), round(stamp * 1e6)])
+
+    # Overlay
+
+    def _show(self, frame: Frame, arms: np.ndarray, regions: List[Region], chosen: Optional[Region]) -> None:
+        if self._overlay.get_num_connections() == 0:
+            return
+        with self._lock:
+            image = draw_regions(frame.image, self._finder, arms, regions, chosen)
+        self._overlay.publish(conversions.image_to_msg(image, "bgr8", frame.stamp, frame.frame_id))
+
+
+def draw_regions(
+    image: np.ndarray, finder: RegionFinder, arms: np.ndarray, regions: List[Region], chosen: Optional[Region]
+) -> np.ndarray:
+    """A copy of a Kinect picture with the table's outline, the arms' mask, and regions coloured by arm (grey: none)."""
+    image = drawing.tint(np.array(image), arms, (0, 255, 255), 0.35)
+    drawing.draw_outline(image, finder.table_outline, (255, 255, 255))
+    for region in regions:
+        color, width = COLORS[region.arm], 5 if region is chosen else 2
+        drawing.draw_outline(image, finder.project(region.outline), color, width)
+        u, v = region.box[:2]
+        label = f"{region.arm or 'no arm'} {100 * region.height:.0f} cm"
+        drawing.draw_text(image, label, u, v, color)
+    return image
+
+
+def robot_model() -> RobotModel:
+    """The robot that is there, or the package's own description of it.
+
+    Raises:
+        ConfigError: robot_description is no URDF that can be used.
+    """
+    urdf = rospy.get_param("robot_description", "")
+    try:
+        return RobotModel(urdf or load_urdf())
+    except ValueError as error:
+        raise ConfigError(f"parameter robot_description: {error}") from None
+
+
+def private_parameters() -> Dict:
+    """The node's own parameters."""
+    return rospy.get_param("~", {})
+
+
+def main() -> None:
+    """Run the node until it is shut down; exit code 1 if its settings are wrong."""
+    rospy.init_node("roi_sampler")
+    try:
+        settings = parse_settings(RoiSamplerSettings, private_parameters(), rospy.get_name())
+        RoiSampler(settings)
+    except ConfigError as error:
+        rospy.logfatal("%s", error)
+        sys.exit(1)
+    rospy.spin()
