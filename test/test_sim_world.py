@@ -1,4 +1,4 @@
-"""The simulated workcell: objects that lie, fall off, are put back and are held; and a physics that says when it broke."""
+"""The simulated workcell: objects that lie, fall off, are put back and are held; physics that says when it broke."""
 
 import numpy as np
 import pytest
