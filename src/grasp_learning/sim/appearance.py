@@ -47,10 +47,10 @@ class Appearance:
         rng = np.random.default_rng([seed, 1])
         self.kelvin = float(rng.uniform(3000, 6500))
         self.lamp_position = rng.uniform([0.2, -0.9, 1.6], [1.4, 0.9, 2.0])
-        self.lamp = rng.uniform(0.40, 0.50) * light_colour(self.kelvin)
+        self.lamp = rng.uniform(0.36, 0.46) * light_colour(self.kelvin)
         self.fill_direction = rng.uniform([-0.6, -0.6, -1.0], [0.2, 0.6, -0.8])
-        self.fill = rng.uniform(0.12, 0.20) * light_colour(float(rng.uniform(5000, 8000)))
-        self.ambient = rng.uniform(0.34, 0.42) * light_colour(0.5 * (self.kelvin + 6500))
+        self.fill = rng.uniform(0.15, 0.21) * light_colour(float(rng.uniform(5000, 8000)))
+        self.ambient = rng.uniform(0.36, 0.42) * light_colour(0.5 * (self.kelvin + 6500))
         self._periods = rng.uniform([300, 700, 1800], [600, 1400, 3600])
         self._phases = rng.uniform(0, 2 * np.pi, (3, 3))
         self._surface_seed = int(rng.integers(2**31))
@@ -75,8 +75,10 @@ class Appearance:
         spec.visual.global_.offwidth, spec.visual.global_.offheight = KINECT.width, KINECT.height
         spec.visual.quality.offsamples = 0
         # round things as polygons that deviate by about a pixel
-        spec.visual.quality.numslices, spec.visual.quality.numstacks = 16, 9
+        spec.visual.quality.numslices, spec.visual.quality.numstacks = 20, 10
         spec.visual.quality.shadowsize = self.settings.shadow_px if self.settings.shadows else 0
+        # the part of the lamp's cone that the shadow map covers: the table, not the room
+        spec.visual.map.shadowscale = 0.45
         # clip planes are in units of the model's extent, which is set so that they are metres
         spec.stat.extent = 1.0
         spec.stat.center = [0.7, 0.0, 0.0]
@@ -97,7 +99,7 @@ class Appearance:
             specular=[0.25, 0.25, 0.25],
             ambient=[0, 0, 0],
             castshadow=self.settings.shadows,
-            cutoff=45,
+            cutoff=60,
             exponent=1,
         )
         spec.worldbody.add_light(
