@@ -164,7 +164,8 @@ class FreshImage:
             if depth.shape != image.shape[:2]:
                 raise WrongSize(
                     f"{self._depth_topic} sends {depth.shape[1]} x {depth.shape[0]}, "
-                    f"expected {info.width} x {info.height}: use depth that is registered to the colour picture (image_depth_rect)"
+                    f"expected {info.width} x {info.height}: "
+                    "use depth that is registered to the colour picture (image_depth_rect)"
                 )
         return Frame(message.header.stamp.to_sec(), image, depth, camera, info, message.header.frame_id)
 
