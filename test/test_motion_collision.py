@@ -49,7 +49,7 @@ def test_distances_to_a_box_agree_with_a_second_computation(side):
     mirrored = Box("crate", (0.7, 0.3 if side == "left" else -0.3, 0.2), BOX.size)
     scene, empty = CollisionScene(ROBOT, side, boxes=[mirrored]), CollisionScene(ROBOT, side)
     rng, compared = np.random.default_rng(1), 0
-    for _ in range(300):
+    for _ in range(150):
         q = random_joints(scene, rng)
         expected = min(box_distance(side, q, mirrored), empty.clearance(q), HORIZON)
         if expected > 0:
@@ -57,13 +57,13 @@ def test_distances_to_a_box_agree_with_a_second_computation(side):
             compared += 1
         else:
             assert scene.clearance(q) <= 0
-    assert compared > 100
+    assert compared > 50
 
 
 def test_distance_to_the_other_arm_agrees_with_a_second_computation():
     rng, near = np.random.default_rng(2), 0
     scene, alone = CollisionScene(ROBOT, "left", other_arm_q=NEUTRAL), CollisionScene(ROBOT, "left")
-    for _ in range(300):
+    for _ in range(120):
         q, other = random_joints(scene, rng), random_joints(scene, rng)
         scene.set_other_arm(other)
         between = arms_distance(q, other)
@@ -74,7 +74,7 @@ def test_distance_to_the_other_arm_agrees_with_a_second_computation():
         elif between < -0.005:
             assert not scene.is_valid(q)
             near += 1
-    assert near > 20
+    assert near > 8
 
 
 def test_neutral_is_free_and_the_table_is_not():
@@ -108,20 +108,20 @@ def test_a_thin_plate_between_two_free_states_is_found():
 def test_edges_called_free_stay_free_when_rechecked_finely():
     scene = CollisionScene(ROBOT, "left", TABLE, NEUTRAL, 0.02, [BOX])
     rng, free = np.random.default_rng(3), 0
-    states = [q for q in (random_joints(scene, rng) for _ in range(600)) if scene.is_valid(q)]
+    states = [q for q in (random_joints(scene, rng) for _ in range(250)) if scene.is_valid(q)]
     for a, b in zip(states[:-1], states[1:]):
         if not scene.edge_is_valid(a, b):
             continue
         free += 1
         steps = int(np.ceil(np.abs(b - a).max() / 0.01))
         assert all(scene.is_valid(a + (b - a) * k / steps) for k in range(steps + 1))
-    assert free > 15
+    assert free > 5
 
 
 def test_paths_called_free_stay_free_and_blocked_ones_are_found():
     scene = CollisionScene(ROBOT, "left", TABLE, boxes=[BOX])
     rng, answers = np.random.default_rng(4), []
-    states = [q for q in (random_joints(scene, rng) for _ in range(300)) if scene.is_valid(q)]
+    states = [q for q in (random_joints(scene, rng) for _ in range(150)) if scene.is_valid(q)]
     for a, b in zip(states[:-1], states[1:]):
         points = a + np.linspace(0, 1, 200)[:, None] * (b - a)
         answers.append(scene.path_is_valid(points))

@@ -80,11 +80,11 @@ def test_two_arms_that_keep_to_their_sides_never_touch(planners):
     rng, motions = np.random.default_rng(2), {}
     for side, planner in planners.items():
         motions[side] = []
-        for _ in range(5):
+        for _ in range(3):
             # the other arm is not known: the wall alone keeps them apart
             result = planner.plan(PlanRequest(NEUTRAL, wrist_alternatives(random_pose(rng, side))))
             assert result.ok, result.message
-            motions[side] += list(result.trajectory.positions[:: len(result.trajectory.times) // 6])
+            motions[side] += list(result.trajectory.positions[:: len(result.trajectory.times) // 5])
     distances = [arms_distance(left, right) for left in motions["left"] for right in motions["right"]]
     assert min(distances) > SETTINGS.wall_margin
     assert min(distances) < 0.3  # they do come near each other
@@ -118,17 +118,24 @@ def test_a_start_low_over_the_table_is_no_collision(planners):
     assert result.ok, result.message
 
 
-@pytest.mark.parametrize("budget", [1e-6, 0.02, 0.3])
-def test_a_planner_that_runs_out_of_time_says_so_in_time(budget):
-    cage = [Box(f"bar{y}", (0.5, y, 0.5), (1.2, 0.02, 2.0)) for y in (0.6,)]
-    planner = create_planner("ompl", ROBOT, "left", MotionSettings(wall_margin=None), None, cage)
-    goal = planner.kinematics.ik(top_down_pose(0.6, 0.3, 0.15, 0.0), NEUTRAL)
-    goal = [q for q in goal if planner.scene_with(None).is_valid(q)]
+@pytest.mark.parametrize("budget", [1e-6, 0.005, 0.03])
+def test_a_planner_that_runs_out_of_time_says_so(budget):
+    # the way around this partition is long: the forearm has to be drawn through a gap beside the torso
+    partition = Box("partition", (1.2, 0.45, 0.0), (1.64, 0.02, 4.0))
+    planner = create_planner("ompl", ROBOT, "left", MotionSettings(wall_margin=None), None, [partition])
+    goals = planner.kinematics.ik(top_down_pose(0.6, 0.2, 0.15, 0.0), NEUTRAL)
+    goals = [q for q in goals if planner.scene_with(None).is_valid(q)]
+    assert goals
     begin = time.monotonic()
-    result = planner.plan(PlanRequest(NEUTRAL, goal_joints=goal, time_budget=budget))
+    result = planner.plan(PlanRequest(NEUTRAL, goal_joints=goals, time_budget=budget))
     assert result.outcome is Outcome.PLANNING_FAILED and result.trajectory is None
-    assert " s" in result.message or "time" in result.message
+    assert "no path in" in result.message or "no time left" in result.message
     assert time.monotonic() - begin < 10  # a backstop against hanging, not a figure
+
+
+def test_poses_that_nothing_was_tried_for_are_a_matter_of_time_not_of_reach(planners):
+    result = planners["left"].plan(PlanRequest(NEUTRAL, [top_down_pose(0.6, 0.3, 0.15, 0.0)], time_budget=1e-6))
+    assert result.outcome is Outcome.PLANNING_FAILED and "no time left" in result.message
 
 
 def test_a_further_condition_on_the_goal_is_respected(planners):

@@ -1,0 +1,1 @@
+"""Motions of the arms: kinematics, collision checks, planning and timing."""

@@ -187,14 +187,11 @@ class CollisionScene:
         certified = (distances / bounds[links]).min()
         return float(distances.min()), min(float(certified), HORIZON / furthest)
 
-    def edge_is_valid(self, q1: Sequence[float], q2: Sequence[float], resolution: float = 0.01) -> bool:
+    def edge_is_valid(self, q1: Sequence[float], q2: Sequence[float]) -> bool:
         """Whether the straight motion from q1 to q2 in joint space is free, ends included.
 
-        True is a proof, not a sampling: no point of the edge is in collision with the scene's shapes.
-
-        Args:
-            resolution: an edge shorter than this (rad) is accepted on its ends alone where they are clear of
-                everything by MIN_CLEARANCE; longer ones are proven.
+        True is a proof, not a sampling: no point of the edge is in collision with the scene's shapes, however finely
+        it is looked at. Edges that come nearer than PADDING are refused, unless they begin or end that near.
         """
         q1, q2 = np.asarray(q1, float), np.asarray(q2, float)
         if not (self.within_limits(q1) and self.within_limits(q2)):

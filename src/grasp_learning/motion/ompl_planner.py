@@ -106,7 +106,7 @@ class OmplPlanner(Planner):
         return information
 
     def _state(self, q: np.ndarray):
-        state = self._information.getStateSpace().allocState()
+        state = ob.State(self._information.getStateSpace())  # freed with the object, unlike allocState's
         for index, value in enumerate(q):
             state[index] = float(value)
         return state
