@@ -70,21 +70,22 @@ class Pacer:
 
     def __init__(self, speed: Optional[float]):
         self._period = None if speed is None else TICK / speed
-        self._next = time.monotonic()
+        self._next: Optional[float] = None
 
     def wait(self) -> None:
         """Wait for the next tick; the other threads run meanwhile."""
         if self._period is None:
             time.sleep(0)
             return
-        self._next += self._period
-        ahead = self._next - time.monotonic()
+        now = time.monotonic()
+        self._next = (now if self._next is None else self._next) + self._period
+        ahead = self._next - now
         if ahead > 0:
             time.sleep(ahead)
         elif ahead < -LAG_WARNING:
             speed = TICK / self._period
             rospy.logwarn_throttle(10.0, "This machine is too slow to simulate at %g times real time", speed)
-            self._next = time.monotonic()
+            self._next = now
 
 
 class TickingWorld(World):
@@ -97,6 +98,7 @@ class TickingWorld(World):
     on_tick: Optional[Callable[[], None]] = None
 
     def step(self, n: int = 1) -> None:
+        """Advance by n physical time steps; in whole ticks once there is an ``on_tick``."""
         if self.on_tick is None:
             super().step(n)
             return

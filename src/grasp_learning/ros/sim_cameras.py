@@ -137,6 +137,7 @@ class WristStream(Stream):
         self.opened, self.size = True, MODES[0]
 
     def due(self, now: float) -> bool:
+        """Whether a picture is wanted at a simulated time (s)."""
         return self.opened and super().due(now)
 
     def _watched(self) -> bool:
@@ -183,7 +184,7 @@ class CameraServices:
     def open(self, name: str, settings: CameraSettings) -> int:
         """Open a camera, or change the mode of an open one; 0 or an errno."""
         stream, size = self._streams.get(name), (settings.width, settings.height)
-        if stream is None or size not in MODES or not 0.0 <= settings.fps:
+        if stream is None or size not in MODES or settings.fps < 0.0:
             return errno.EINVAL
         stream.size = size
         stream.rate = min(settings.fps, MAX_FPS) or MAX_FPS
@@ -252,3 +253,4 @@ class RenderThread:
                 stream.take(renderer, self._snapshot())
             except (RenderingError, TimeoutError) as error:
                 rospy.logerr_throttle(10.0, "No picture: %s", error)
+        renderer.close()
