@@ -1,7 +1,7 @@
 """Runs the benchmarks, each as its own process, and tells whether every figure was met.
 
-A benchmark is a script `bench_NAME.py` beside this one. It prints its figures with `figures.figure`; a line that ends in
-`short`, or an exit status other than 0, makes this program end with status 1.
+A benchmark is a script `bench_NAME.py` beside this one that prints its figures with `figures.figure`. A line that ends
+in `short`, or an exit status other than 0, makes this program end with status 1.
 """
 
 import argparse
