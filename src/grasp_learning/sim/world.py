@@ -383,8 +383,9 @@ def _add_camera(body, name: str, camera: CameraModel, T_body_optical: np.ndarray
 def _add_object(spec: mujoco.MjSpec, name: str, obj: ObjectSpec) -> None:
     body = add_to_spec(spec, obj, name)
     for geom in body.geoms:
-        # The stiffest contact that the time step allows: pads sink in by fractions of a millimetre
-        geom.solref = [2.0 * spec.option.timestep, 1.0]
+        # Stiff enough that pads sink in by a quarter of a millimetre; at twice the time step, the stiffest that is
+        # stable, a thin plate that was squeezed against the table shoots away
+        geom.solref = [0.008, 1.0]
         geom.solimp = [0.95, 0.99, 0.001, 0.5, 2.0]
     # Stands for air and table cloth (N s/m, N m s): what was pushed comes to rest
     for joint in body.joints:
