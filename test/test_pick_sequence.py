@@ -8,7 +8,7 @@ from executor_fakes import FakeClock, FakeGripper, FakeRobot
 
 from grasp_learning.calibration import Table
 from grasp_learning.config import ConfigError
-from grasp_learning.geometry import angle_difference
+from grasp_learning.geometry import angle_difference, top_down_pose
 from grasp_learning.motion.settings import MotionSettings
 from grasp_learning.robot_description import NEUTRAL
 from grasp_learning.ros.arm import Arm, ArmSettings
@@ -234,6 +234,20 @@ def test_a_camera_without_pictures_is_a_sensor_fault_and_the_table_is_cleared(ce
     with pytest.raises(SensorFault, match="no picture came"):
         cell.sequence.pick(grasp())
     assert cell.at_neutral()
+
+
+def test_an_arm_that_rests_against_something_gets_away(cell):
+    kinematics = cell.motions._planner.kinematics
+    scene = cell.motions._planner.scene_with(np.array(NEUTRAL))
+    rng = np.random.default_rng(1)
+    touching = []
+    while len(touching) < 5:
+        pose = top_down_pose(rng.uniform(0.5, 0.8), rng.uniform(0.1, 0.4), rng.uniform(0.1, 0.3), rng.uniform(0, 3.1))
+        touching += [q for q in kinematics.ik(pose, rng=rng) if -0.01 < scene.clearance(q) < 0.0]
+    for q in touching:
+        cell.robot.positions_of["left"] = q
+        cell.sequence.to_neutral()
+        assert cell.at_neutral()
 
 
 @pytest.mark.parametrize("x, y", [(1.4, 0.3), (0.65, -0.2), (0.65, 0.0)])

@@ -59,6 +59,7 @@ class Contact:
         self._baseline = float(np.mean(readings))
 
     def __call__(self) -> bool:
+        """Take a reading; whether there is contact."""
         self._over = self._over + 1 if abs(self._force() - self._baseline) > self._threshold else 0
         return self._over >= self._samples
 
@@ -221,8 +222,12 @@ class Arm:
             # something below the threshold of contact holds the arm back
             stream.back_off(contact.height, self.settings.contact_backoff)
             return False
-        error = self.tracking_error(stream.command)
-        raise RobotFault(f"the {self.side} arm stopped {error:.3f} rad from its goal (tolerance {limit:g} rad)")
+        errors = stream.command - self._joints.positions(self.side)
+        worst = int(np.argmax(np.abs(errors)))
+        raise RobotFault(
+            f"{self._names[worst]} stopped {errors[worst]:+.3f} rad from its goal at {stream.command[worst]:+.3f} rad "
+            f"(tolerance {limit:g} rad)"
+        )
 
     def _check_state(self) -> None:
         state = self._state()
@@ -285,9 +290,8 @@ class _Stream:
         arm.send(self.command)
         error = arm.path_error()
         if error > arm.settings.tracking_tolerance:
-            raise RobotFault(
-                f"the {arm.side} arm is {error:.2f} rad off its path (tolerance {arm.settings.tracking_tolerance:g} rad)"
-            )
+            limit = arm.settings.tracking_tolerance
+            raise RobotFault(f"the {arm.side} arm is {error:.2f} rad off its path (tolerance {limit:g} rad)")
 
     def slow_down(self, seconds: float) -> None:
         """Come to rest on the path, the speed falling linearly within some ROS time."""

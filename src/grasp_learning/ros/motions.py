@@ -1,7 +1,7 @@
 """Where an arm can go and how: plans and straight lines, with the reasons why not as typed faults."""
 
 import time
-from typing import Sequence
+from typing import Iterator, Sequence
 
 import numpy as np
 
@@ -10,10 +10,15 @@ from grasp_learning.motion.planner import PlanRequest, create_planner
 from grasp_learning.motion.robot_model import RobotModel
 from grasp_learning.motion.settings import MotionSettings
 from grasp_learning.motion.straight import plan_straight, straight_joints
-from grasp_learning.robot_description import load_urdf
+from grasp_learning.motion.trajectory import Trajectory
+from grasp_learning.robot_description import NEUTRAL, load_urdf
 from grasp_learning.ros.faults import PlanningFailed, Unreachable
 from grasp_learning.trial import Outcome
 
+END_MARGIN = 0.01  # m
+FREE = 2e-3  # m; a plan can begin with this much room
+ESCAPE = 3e-3  # m; so much more is wanted at the end of an escape
+ESCAPE_SPEED = 0.2  # rad/s
 _FAULTS = {Outcome.UNREACHABLE: Unreachable, Outcome.PLANNING_FAILED: PlanningFailed}
 
 
@@ -31,6 +36,7 @@ class Motions:
         robot = RobotModel(load_urdf())
         self._planner = create_planner(planner, robot, side, settings, table, seed=seed)
         self._table = table
+        self._rng = np.random.default_rng(seed)
         self.planning_time = 0.0
 
     # --- plans --------------------------------------------------------------------------------------------------------
@@ -77,10 +83,34 @@ class Motions:
         begin = time.monotonic()
         _, travel, reason = straight_joints(self._planner, q, self._shifted(q, (0.0, 0.0, height)), other)
         self.planning_time += time.monotonic() - begin
-        reached = float(travel[-1]) if len(travel) else 0.0
+        # short of where something touches, so that the next plan has room to begin
+        reached = float(travel[-1]) - END_MARGIN
         if reason and reached < least:
             raise Unreachable(f"the lift would end too low: {reason}")
         return self.shift(q, (0.0, 0.0, reached if reason else height), other, speed)
+
+    def escape(self, q: np.ndarray, other: np.ndarray):
+        """A slow short motion away from what the arm touches or nearly touches; None where it is free.
+
+        An arm that was stopped by force may rest where no plan can begin.
+        """
+        scene = self._planner.scene_with(other)
+        start = scene.clearance(q)
+        if start >= FREE:
+            return None
+        steps = np.linspace(0.1, 1.0, 10)[:, None]
+        for goal in self._ways_out(q):
+            line = [scene.clearance(point) for point in q + steps * (goal - q)]
+            if line[-1] >= FREE + ESCAPE and np.diff([start, *line]).min() > -1e-3:
+                return _ease(q, goal)
+        raise PlanningFailed(f"no way out of a collision: {', '.join(scene.collisions(q))}")
+
+    def _ways_out(self, q: np.ndarray) -> Iterator[np.ndarray]:
+        """Postures near q: towards neutral first, then around it, ever further away."""
+        kinematics, away = self._planner.kinematics, np.array(NEUTRAL) - q
+        for size in np.linspace(0.03, 0.4, 120):
+            yield q + away * min(size / max(np.abs(away).max(), 1e-6), 1.0)
+            yield np.clip(q + self._rng.normal(0.0, size, 7), kinematics.lower, kinematics.upper)
 
     # --- where things are ---------------------------------------------------------------------------------------------
 
@@ -120,3 +150,13 @@ class Motions:
         if not result.ok:
             raise _FAULTS.get(result.outcome, PlanningFailed)(result.message)
         return result.trajectory
+
+
+def _ease(start: np.ndarray, goal: np.ndarray) -> Trajectory:
+    """A slow motion on the straight line in joint space, from rest to rest."""
+    # the middle of 3 u^2 - 2 u^3 is half as fast again as its mean
+    duration = max(1.5 * float(np.abs(goal - start).max()) / ESCAPE_SPEED, 0.1)
+    u = np.linspace(0.0, 1.0, max(int(duration / 0.01), 2))[:, None]
+    way, rate, bend = 3 * u**2 - 2 * u**3, 6 * (u - u**2) / duration, 6 * (1 - 2 * u) / duration**2
+    step = goal - start
+    return Trajectory(duration * u[:, 0], start + way * step, rate * step, bend * step)

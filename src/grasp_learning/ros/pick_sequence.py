@@ -216,10 +216,9 @@ class PickSequence:
         else:
             self._hand.start_open()
         self._phase("clear")
-        try:
+        # without a way there the label still stands, and the next approach plans from here
+        with contextlib.suppress(PlanningFailed, Unreachable):
             self.to_neutral()
-        except (PlanningFailed, Unreachable):
-            pass  # the label stands; the next approach plans from here
 
     def _lower(self, pick_height: float) -> None:
         q, other = self._arm.commanded(), self._arm.other_q()
@@ -246,16 +245,29 @@ class PickSequence:
     # --- getting out of the way ---------------------------------------------------------------------------------
 
     def _rise(self) -> None:
-        """Straight up to the approach height where the gripper is lower than that over the table."""
-        q = self._arm.commanded()
-        missing = self._motions.height_to_clear(q, self.settings.lift_height)
-        if missing <= 0.01 or self._at_neutral():
+        """To where a plan can begin: straight up where the gripper is low over the table, and out of any contact."""
+        if self._at_neutral():
             return
         try:
-            least = min(missing, self.settings.least_lift)
-            self._arm.follow(self._motions.rise(q, missing, least, self._arm.other_q(), self.settings.lift_speed))
+            self._straight_up()
         except Unreachable:
-            pass  # the planner finds another way up
+            # what holds it may be let go of; else the planner finds another way up
+            self._escape()
+            with contextlib.suppress(Unreachable):
+                self._straight_up()
+        self._escape()
+
+    def _straight_up(self) -> None:
+        q, limits = self._arm.commanded(), self.settings
+        missing = self._motions.height_to_clear(q, limits.lift_height)
+        if missing > 0.02:
+            least = min(missing, limits.least_lift)
+            self._arm.follow(self._motions.rise(q, missing, least, self._arm.other_q(), limits.lift_speed))
+
+    def _escape(self) -> None:
+        path = self._motions.escape(self._arm.commanded(), self._arm.other_q())
+        if path is not None:
+            self._arm.follow(path)
 
     def _at_neutral(self) -> bool:
         return float(np.max(np.abs(self._arm.q() - np.array(NEUTRAL)))) < self.settings.at_rest_tolerance
@@ -280,7 +292,6 @@ class PickSequence:
         return ""
 
     def _hand_open_if_possible(self) -> None:
-        try:
+        # nothing more can be done about a gripper that does not answer; the arm may still clear the table
+        with contextlib.suppress(SensorFault):
             self._hand.start_open()
-        except SensorFault:
-            pass  # nothing more can be done about the gripper; the arm may still clear the table
