@@ -5,6 +5,7 @@ the corner's triangle and join the straight parts with continuous curvature; a c
 Outside the rounded corners the motion stays exactly on the path that was checked.
 """
 
+import functools
 import logging
 from typing import Callable, List, Optional, Sequence, Tuple
 
@@ -146,6 +147,16 @@ def _corner_points(three: np.ndarray, radius: float) -> np.ndarray:
     return quintic(three[1], before, after, np.linspace(0, 1, CHORDS + 1))
 
 
+@functools.lru_cache(maxsize=16)
+def _constraints(velocity: Tuple[float, ...], acceleration: Tuple[float, ...]):
+    """Toppra's constraints; they are kept because making them costs a millisecond, mostly for their printed form."""
+    limits = [np.array([[-value, value] for value in values]) for values in (velocity, acceleration)]
+    return [
+        toppra.constraint.JointVelocityConstraint(limits[0]),
+        toppra.constraint.JointAccelerationConstraint(limits[1]),
+    ]
+
+
 def time_path(
     path: AbstractGeometricPath, velocity: np.ndarray, acceleration: np.ndarray, period: float, grid: np.ndarray
 ) -> Trajectory:
@@ -160,11 +171,9 @@ def time_path(
     Raises:
         TimingError: toppra finds no motion.
     """
-    constraints = [
-        toppra.constraint.JointVelocityConstraint(np.stack([-velocity, velocity], axis=1)),
-        toppra.constraint.JointAccelerationConstraint(np.stack([-acceleration, acceleration], axis=1)),
-    ]
-    solver = toppra.algorithm.TOPPRA(constraints, path, gridpoints=grid)
+    solver = toppra.algorithm.TOPPRA(
+        _constraints(tuple(velocity), tuple(acceleration)), path, gridpoints=grid, solver_wrapper="seidel"
+    )
     _, rates, _ = solver.compute_parameterization(0.0, 0.0)
     if rates is None or not np.all(np.isfinite(rates)):
         raise TimingError("the path cannot be followed within the joints' limits")
