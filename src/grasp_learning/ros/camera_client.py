@@ -97,22 +97,23 @@ class FreshImage:
         self._depth_topic = rospy.resolve_name(depth_topic) if depth_topic else None
         self._timeouts = timeouts or CameraTimeouts()
 
-    def grab(self, not_before: Optional[float] = None) -> Frame:
+    def grab(self, not_before: Optional[float] = None, joints: "Optional[JointWatch]" = None) -> Frame:
         """Wait for a picture that was taken at or after a time.
 
         Args:
             not_before: earliest stamp (s, ROS time); None for the time of the call.
+            joints: the picture must be no older than the joint states that it saw: connections take their time.
 
         Raises:
             NoImage, StaleImage, WrongEncoding, WrongSize, NotCalibrated: the message names the topic and a remedy.
         """
         not_before = rospy.get_time() if not_before is None else not_before
-        inbox = _Inbox(not_before, self._depth_topic is not None)
+        inbox = _Inbox(not_before, self._depth_topic is not None, joints)
         deadline = Deadline(self._timeouts.ros, self._timeouts.wall)
         subscribers = self._subscribe(inbox)
         try:
             if not inbox.wait(deadline):
-                raise self._why_nothing(inbox)
+                raise self._why_nothing(inbox, joints)
         finally:
             for subscriber in subscribers:
                 subscriber.unregister()
@@ -130,7 +131,7 @@ class FreshImage:
             subscribers.append(listen(self._depth_topic, Image, inbox.on_depth))
         return subscribers
 
-    def _why_nothing(self, inbox: "_Inbox") -> SensorFault:
+    def _why_nothing(self, inbox: "_Inbox", joints: "Optional[JointWatch]") -> SensorFault:
         waited = f"within {self._timeouts.ros:g} s"
         if inbox.image_count == 0:
             return NoImage(
@@ -144,6 +145,8 @@ class FreshImage:
             )
         if inbox.info is None:
             return NoImage(f"no camera_info came on {self._info_topic} {waited}: is the camera calibrated?")
+        if joints is not None and not joints.covers(inbox.newest_stamp):
+            return joints.why_nothing()
         return NoImage(
             f"no depth picture with the stamp of the colour picture came on {self._depth_topic} {waited}: "
             "is the depth stream of the same camera on?"
@@ -184,11 +187,11 @@ def _converted(topic: str, convert: Callable, message):
 class _Inbox:
     """What came on a camera's topics; complete once picture, camera_info and depth belong together."""
 
-    def __init__(self, not_before: float, with_depth: bool):
+    def __init__(self, not_before: float, with_depth: bool, joints: "Optional[JointWatch]"):
         self.not_before = not_before
         self.image = self.info = self.depth = None
         self.image_count, self.newest_stamp = 0, -np.inf
-        self._with_depth = with_depth
+        self._with_depth, self._joints = with_depth, joints
         self._images, self._depths = deque(maxlen=5), deque(maxlen=5)
         self._changed = threading.Condition()
 
@@ -227,6 +230,8 @@ class _Inbox:
 
     def _match(self):
         for image in self._images:
+            if self._joints is not None and not self._joints.covers(image.header.stamp.to_sec()):
+                continue
             if not self._with_depth:
                 return image, None
             for depth in self._depths:
@@ -239,12 +244,16 @@ class JointWatch:
     """Joint states around the moment of a picture; a context manager that listens only while it is entered.
 
     Subscriber: the joint states topic (sensor_msgs/JointState).
+
+    Args:
+        max_gap: most time between a picture and the joint state that is taken for it (s).
     """
 
-    def __init__(self, topic: str, timeouts: Optional[CameraTimeouts] = None):
+    def __init__(self, topic: str, timeouts: Optional[CameraTimeouts] = None, max_gap: float = 0.1):
         self._topic = rospy.resolve_name(topic)
         self._timeouts = timeouts or CameraTimeouts()
-        self._states = deque(maxlen=2000)
+        self._max_gap = max_gap
+        self._states = deque(maxlen=5000)  # 50 s at 100 Hz, more than the deadline of a picture
         self._subscriber = None
 
     def __enter__(self) -> "JointWatch":
@@ -256,19 +265,28 @@ class JointWatch:
     def __exit__(self, *_) -> None:
         self._subscriber.unregister()
 
-    def at(self, stamp: float, max_gap: float = 0.1) -> dict:
+    def covers(self, stamp: float) -> bool:
+        """Whether joint states have been coming since a stamp (s), or just after it."""
+        try:
+            return self._states[0].header.stamp.to_sec() <= stamp + self._max_gap
+        except IndexError:
+            return False
+
+    def why_nothing(self) -> SensorFault:
+        """The fault of joint states that do not come."""
+        return NoImage(f"no joint states came on {self._topic} within {self._timeouts.ros:g} s: is the robot running?")
+
+    def at(self, stamp: float) -> dict:
         """Joint positions (rad or m) by name at the time nearest to a stamp (s).
 
         Raises:
             NoImage: no joint state came.
-            StaleImage: none came within max_gap s of the stamp.
+            StaleImage: none came near the stamp.
         """
         Deadline(self._timeouts.ros, self._timeouts.wall).wait(lambda: self._newest() >= stamp)
         states = list(self._states)
         if not states:
-            raise NoImage(
-                f"no joint states came on {self._topic} within {self._timeouts.ros:g} s: is the robot running?"
-            )
+            raise self.why_nothing()
         positions, gaps = {}, {}
         # Baxter sends the grippers' joints in messages of their own
         for state in states:
@@ -277,7 +295,7 @@ class JointWatch:
                 if gap < gaps.get(name, np.inf):
                     positions[name], gaps[name] = position, gap
         nearest = min(gaps.values(), default=np.inf)
-        if nearest > max_gap:
+        if nearest > self._max_gap:
             raise StaleImage(
                 f"joint states on {self._topic} are {nearest:.2f} s away from the picture: "
                 "synchronise the computers' clocks"

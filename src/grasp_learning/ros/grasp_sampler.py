@@ -12,7 +12,8 @@ Subscribes, each only while a picture is taken:
 Parameters:
     robot_description (str): URDF from which the camera's pose follows; without it the package's own description.
     ~calibration (str): calibration file with the table; '' is that of the simulation. ~mode (str, 'random').
-    ~seed (int, 0). All keys of config/grasp_sampler.yaml.
+    ~seed (int, 0). ~data (str, ''): folder of the collection; what it holds is mixed into the seed.
+    All keys of config/grasp_sampler.yaml.
 
 Wrong parameters end the node with one line on stderr and exit code 1.
 """
@@ -38,7 +39,9 @@ from grasp_learning.ros.camera_client import CameraTimeouts, Frame, FreshImage, 
 from grasp_learning.ros.faults import SensorFault
 from grasp_learning.ros.roi_sampler import COLORS, JOINT_STATES, SIM_CALIBRATION, private_parameters, robot_model
 from grasp_learning.sampling import SamplerSettings, create_sampler
+from grasp_learning.seeding import run_seed
 from grasp_learning.srv import SampleGrasp, SampleGraspResponse
+from grasp_learning.storage import CollectionError
 from grasp_learning.trial import ARMS, Grasp, Outcome, Region
 
 
@@ -48,6 +51,7 @@ class GraspSamplerSettings(Settings):
     calibration: str = ""
     mode: str = "random"
     seed: int = Field(0, ge=0)
+    data: str = ""
     jpeg_quality: int = Field(90, ge=1, le=100)
     timeouts: CameraTimeouts = CameraTimeouts()
     sampler: SamplerSettings = SamplerSettings()
@@ -58,6 +62,7 @@ class GraspSampler:
 
     def __init__(self, settings: GraspSamplerSettings):
         self._settings = settings
+        self._seed = run_seed(settings.seed, settings.data)
         self._table_z = load_calibration(settings.calibration or find_package_file(SIM_CALIBRATION)).table.z
         self._sampler = create_sampler(settings.mode, settings.sampler)
         robot = robot_model()
@@ -97,7 +102,7 @@ class GraspSampler:
     def _look(self, arm: str) -> Tuple[Frame, np.ndarray]:
         """A fresh wrist picture and the camera's pose at its time."""
         with JointWatch(JOINT_STATES, self._settings.timeouts) as watch:
-            frame = self._cameras[arm].grab()
+            frame = self._cameras[arm].grab(joints=watch)
             joints = watch.at(frame.stamp)
         kinematics = self._kinematics[arm]
         missing = [name for name in kinematics.joint_names if name not in joints]
@@ -110,7 +115,7 @@ class GraspSampler:
 
     def _generator(self, arm: str, stamp: float) -> np.random.Generator:
         """Of the seed, the arm and the picture: a node that restarts does not repeat its draws."""
-        return np.random.default_rng([self._settings.seed, 2 + ARMS.index(arm), round(stamp * 1e6)])
+        return np.random.default_rng([self._seed, 2 + ARMS.index(arm), round(stamp * 1e6)])
 
     def _show(self, frame: Frame, T_base_camera: np.ndarray, region: Region, grasp: Grasp) -> None:
         if self._overlay.get_num_connections() == 0:
@@ -138,7 +143,7 @@ def main() -> None:
     try:
         settings = parse_settings(GraspSamplerSettings, private_parameters(), rospy.get_name())
         GraspSampler(settings)
-    except ConfigError as error:
+    except (ConfigError, CollectionError) as error:
         rospy.logfatal("%s", error)
         sys.exit(1)
     rospy.spin()

@@ -14,7 +14,8 @@ Subscribes, each only while a picture is taken:
 Parameters:
     robot_description (str): URDF whose shapes mask the arms; without it the package's own description.
     ~calibration (str): calibration file with the Kinect's pose and the table; '' is that of the simulation.
-    ~seed (int, 0). ~background_file (str, ''): where the learnt background is kept over restarts; '' is nowhere.
+    ~seed (int, 0). ~data (str, ''): folder of the collection; what it holds is mixed into the seed.
+    ~background_file (str, ''): where the learnt background is kept over restarts; '' is nowhere.
     All keys of config/roi_sampler.yaml.
 
 Wrong parameters end the node with one line on stderr and exit code 1.
@@ -41,8 +42,10 @@ from grasp_learning.robot_description import find_package_file, load_urdf
 from grasp_learning.ros import conversions
 from grasp_learning.ros.camera_client import CameraTimeouts, Frame, FreshImage, JointWatch
 from grasp_learning.ros.faults import SensorFault
+from grasp_learning.seeding import run_seed
 from grasp_learning.silhouette import Silhouette, UnknownPose
 from grasp_learning.srv import SampleRegion, SampleRegionResponse
+from grasp_learning.storage import CollectionError
 from grasp_learning.trial import ARMS, Outcome, Region
 
 JOINT_STATES = "robot/joint_states"
@@ -55,6 +58,7 @@ class RoiSamplerSettings(Settings):
 
     calibration: str = ""
     seed: int = Field(0, ge=0)
+    data: str = ""
     background_file: str = ""
     background_pictures: int = Field(8, ge=1)
     use_depth: bool = True
@@ -70,6 +74,7 @@ class RoiSampler:
 
     def __init__(self, settings: RoiSamplerSettings):
         self._settings = settings
+        self._seed = run_seed(settings.seed, settings.data)
         self._calibration = load_calibration(settings.calibration or find_package_file(SIM_CALIBRATION))
         self._silhouette = Silhouette(robot_model())
         depth_topic = "~depth" if settings.use_depth else None
@@ -116,7 +121,7 @@ class RoiSampler:
     def _look(self, not_before: Optional[float] = None) -> Tuple[Frame, np.ndarray]:
         """A fresh picture, and the mask of the arms at its time."""
         with JointWatch(JOINT_STATES, self._settings.timeouts) as watch:
-            frame = self._kinect.grab(not_before)
+            frame = self._kinect.grab(not_before, watch)
             joints = watch.at(frame.stamp)
         pose = self._calibration.T_base_kinect.matrix
         return frame, self._silhouette.mask(joints, frame.camera, pose, self._settings.regions.arm_margin)
@@ -188,7 +193,7 @@ class RoiSampler:
 
     def _generator(self, arm: str, stamp: float) -> np.random.Generator:
         """Of the seed, the arm and the picture: a node that restarts does not repeat its draws."""
-        return np.random.default_rng([self._settings.seed, ARMS.index(arm), round(stamp * 1e6)])
+        return np.random.default_rng([self._seed, ARMS.index(arm), round(stamp * 1e6)])
 
     # Overlay
 
@@ -239,7 +244,7 @@ def main() -> None:
     try:
         settings = parse_settings(RoiSamplerSettings, private_parameters(), rospy.get_name())
         RoiSampler(settings)
-    except ConfigError as error:
+    except (ConfigError, CollectionError) as error:
         rospy.logfatal("%s", error)
         sys.exit(1)
     rospy.spin()
