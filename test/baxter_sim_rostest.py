@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import unittest
+from pathlib import Path
 
 import numpy as np
 import rospy
@@ -31,6 +32,7 @@ from std_srvs.srv import Trigger
 
 from grasp_learning.srv import PutBackObjects, QueryHeld
 
+NODE = Path(__file__).resolve().parent.parent / "nodes" / "baxter_sim"
 DEADLINE = 30.0  # s, wall clock, of everything that is waited for
 NEUTRAL = {"s0": 0.0, "s1": -0.55, "e0": 0.0, "e1": 0.75, "w0": 0.0, "w1": 1.26, "w2": 0.0}
 TOLERANCE = 0.0088  # rad, a little more than the SDK's
@@ -86,6 +88,17 @@ class EnableTest(SimulatorTest):
     def test_version_is_the_sdks(self):
         self.assertTrue(rospy.get_param("/rethink/software_version").startswith("1.2.0"))
         self.assertTrue(self.enable.version_check())
+
+    def test_other_version_ends_the_program(self):
+        version = rospy.get_param("/rethink/software_version")
+        try:
+            for wrong in ("1.1.0.2", "new"):
+                rospy.set_param("/rethink/software_version", wrong)
+                with self.assertRaises(SystemExit) as caught:
+                    RobotEnable(versioned=True)
+                self.assertEqual(caught.exception.code, 1)
+        finally:
+            rospy.set_param("/rethink/software_version", version)
 
     def test_disable_and_enable(self):
         self.enable.disable()
@@ -285,6 +298,15 @@ class GripperTest(SimulatorTest):
         self.assertEqual(self.gripper.type(), "electric")
         self.assertTrue(self.gripper.has_position() and self.gripper.has_force())
 
+    def test_old_firmware_is_refused(self):
+        self.assertTrue(self.gripper.version_check())
+        try:
+            for date, accepted in (("2013/1/1 00:00:00", False), ("2014/1/1 00:00:00", True)):
+                self.gripper.firmware_build_date = lambda date=date: date
+                self.assertEqual(self.gripper.version_check(), accepted)
+        finally:
+            del self.gripper.firmware_build_date
+
     def test_needs_calibration(self):
         self.gripper.clear_calibration()
         self.assertFalse(self.gripper.calibrated())
@@ -434,6 +456,17 @@ class ObjectsTest(SimulatorTest):
         self.assertGreaterEqual(rospy.get_time(), before)
 
 
+class BadParametersTest(unittest.TestCase):
+    def test_one_line_and_exit_code_1(self):
+        for argument, told in (("_speed:=0", "'speed'"), ("_split:=validation", "'split'")):
+            command = [sys.executable, str(NODE), "__name:=broken_sim", argument]
+            ended = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60)
+            self.assertEqual(ended.returncode, 1, ended.stdout)
+            self.assertEqual(len(ended.stdout.strip().splitlines()), 1, ended.stdout)
+            self.assertIn(told, ended.stdout)
+            rospy.delete_param("/broken_sim")
+
+
 class HangingListenerTest(SimulatorTest):
     def test_robot_goes_on_when_a_listener_hangs(self):
         code = (
@@ -454,7 +487,7 @@ class HangingListenerTest(SimulatorTest):
 
 def everything():
     """All tests of this file, against one simulator."""
-    suites = (EnableTest, LimbTest, GripperTest, CameraTest, ObjectsTest, HangingListenerTest)
+    suites = (EnableTest, LimbTest, GripperTest, CameraTest, ObjectsTest, BadParametersTest, HangingListenerTest)
     return unittest.TestSuite(unittest.defaultTestLoader.loadTestsFromTestCase(suite) for suite in suites)
 
 
