@@ -24,12 +24,14 @@ from grasp_learning.ros.sim_kinematics import KinematicsService
 from grasp_learning.ros.sim_publisher import direct_publisher, to_stamp
 from grasp_learning.ros.sim_robot import TICK_RATE, GripperTopics, RobotTopics
 from grasp_learning.ros.sim_thread import Inbox
+from grasp_learning.seeding import run_seed
 from grasp_learning.sim.baxter import SimulatedBaxter
 from grasp_learning.sim.cameras import CameraRenderer, CameraSettings
 from grasp_learning.sim.gl import RenderingError
 from grasp_learning.sim.objects import catalogue
 from grasp_learning.sim.world import SceneError, SimulationDiverged, World, WorldSettings
 from grasp_learning.srv import PutBackObjects, PutBackObjectsResponse, QueryHeld, QueryHeldResponse
+from grasp_learning.storage import CollectionError
 from grasp_learning.trial import ARMS
 
 TICK = 1.0 / TICK_RATE  # s of simulated time
@@ -44,6 +46,7 @@ class BaxterSimSettings(Settings):
     """Parameters of the node; config/baxter_sim.yaml says what they mean."""
 
     seed: int = Field(0, ge=0)
+    data: str = ""
     speed: Any = "max"
     objects: int = Field(10, ge=0, le=30)
     split: Literal["train", "test"] = "train"
@@ -301,8 +304,10 @@ def main() -> None:
     rospy.init_node("baxter_sim", disable_rostime=True)  # it makes the time
     sys.setswitchinterval(SWITCH_INTERVAL)
     try:
-        node = BaxterSim(parse_settings(BaxterSimSettings, rospy.get_param("~", {}), rospy.get_name()))
-    except (ConfigError, RenderingError, SceneError) as error:
+        settings = parse_settings(BaxterSimSettings, rospy.get_param("~", {}), rospy.get_name())
+        seed = run_seed(settings.seed, settings.data)
+        node = BaxterSim(settings.model_copy(update={"seed": seed}))
+    except (ConfigError, CollectionError, RenderingError, SceneError) as error:
         rospy.logfatal("%s", error)
         sys.exit(1)
     node.run()

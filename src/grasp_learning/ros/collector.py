@@ -27,7 +27,7 @@ from grasp_learning.msg import CollectionStatus
 from grasp_learning.report import contact_sheet
 from grasp_learning.ros.calls import CallFailed, Deadline
 from grasp_learning.ros.workcell import Deadlines, RosWorkcell
-from grasp_learning.storage import count_trials
+from grasp_learning.storage import CollectionError, check_usable, count_trials
 from grasp_learning.trial import ARMS, Outcome, Trial, run_trial
 
 ROBOTS = ("sim",)
@@ -240,7 +240,7 @@ class Collector:
             try:
                 path = contact_sheet(self._settings.data)
                 print(f"picture of the trials: {path}", flush=True)
-            except (OSError, ValueError) as error:
+            except (OSError, ValueError, CollectionError) as error:
                 rospy.logerr("contact sheet of %s could not be drawn: %s", self._settings.data, error)
         print(_summary(snapshot, self._settings.data), flush=True)
         if self._failure:
@@ -322,7 +322,9 @@ def main() -> None:
         values["data"] = str(Path(str(values["data"])).expanduser().resolve())
     try:
         settings = parse_settings(CollectorSettings, values, rospy.get_name())
-    except ConfigError as error:
+        # the recorder, which writes there, is started again and again; this node ends the launch
+        check_usable(settings.data, {"robot": settings.robot, "mode": settings.mode, "stage": settings.stage})
+    except (ConfigError, CollectionError) as error:
         rospy.logfatal("%s", error)
         sys.exit(1)
     sys.exit(Collector(settings).run())
