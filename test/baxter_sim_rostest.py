@@ -180,7 +180,9 @@ class LimbTest(SimulatorTest):
         fingers = {f"{s}_gripper_{f}_finger_joint" for s in "lr" for f in "lr"}
         self.assertLessEqual(names | fingers | {"head_pan"}, set(received[0].name))
         spacing = np.diff([message.header.stamp.to_sec() for message in received])
-        np.testing.assert_allclose(spacing, 0.01, atol=1e-6)
+        # Limb's own subscription has a queue of one and may drop some on a busy machine; the stamps tell the rate.
+        np.testing.assert_allclose(spacing.min(), 0.01, atol=1e-6)
+        np.testing.assert_allclose(spacing, 0.01 * np.round(spacing / 0.01), atol=1e-6)
 
     def test_both_arms_reach_neutral(self):
         for side, limb in self.limbs.items():
