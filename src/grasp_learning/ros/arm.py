@@ -224,9 +224,10 @@ class Arm:
             return False
         errors = stream.command - self._joints.positions(self.side)
         worst = int(np.argmax(np.abs(errors)))
+        force = self._limb.endpoint_effort()["force"]
         raise RobotFault(
             f"{self._names[worst]} stopped {errors[worst]:+.3f} rad from its goal at {stream.command[worst]:+.3f} rad "
-            f"(tolerance {limit:g} rad)"
+            f"(tolerance {limit:g} rad); force at the hand ({force.x:.0f}, {force.y:.0f}, {force.z:.0f}) N"
         )
 
     def _check_state(self) -> None:

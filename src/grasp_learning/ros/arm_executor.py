@@ -45,6 +45,10 @@ SDK_NAMES = (
 SDK_GRIPPER_NAMES = ("state", "properties", "command", "rsdk/set_properties", "rsdk/set_state")
 
 
+ENABLE_ATTEMPTS = 3
+ENABLE_SETTLE = 0.3  # s
+
+
 class ArmExecutorSettings(Settings):
     """Parameters of the node; config/arm_executor.yaml says what each key means."""
 
@@ -184,9 +188,21 @@ class ArmExecutor:
                 server.need_to_terminate = True
 
     def _enable(self) -> None:
-        state = self._enabler.state()
-        if not state.enabled and state.estop_button != state.ESTOP_BUTTON_PRESSED:
-            bounded(self._enabler.enable, self._settings.gripper.sdk_timeout, "enabling the robot")
+        """Enable the robot, and look whether it stays so: the other arm's executor may be resetting it meanwhile.
+
+        Raises:
+            RobotFault: it cannot be enabled.
+        """
+        for attempt in range(ENABLE_ATTEMPTS):
+            state = self._enabler.state()
+            if state.enabled or state.estop_button == state.ESTOP_BUTTON_PRESSED:
+                return
+            try:
+                bounded(self._enabler.enable, self._settings.gripper.sdk_timeout, "enabling the robot")
+            except RobotFault:
+                if attempt == ENABLE_ATTEMPTS - 1:
+                    raise
+            self._clock.sleep(ENABLE_SETTLE)
 
     # --- actions -----------------------------------------------------------------------------------------------------
 

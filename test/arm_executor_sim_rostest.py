@@ -1,0 +1,83 @@
+#!/usr/bin/env python3
+"""Both arm_executor nodes at once on baxter_sim: whole trials, an e-stop in the middle of both, and on again."""
+
+import threading
+import time
+import unittest
+
+import rospy
+import rostest
+from grasp_learning.msg import ApproachAction, ApproachGoal, PickAction, PickGoal
+from sensor_msgs.msg import CompressedImage
+from std_srvs.srv import Trigger
+
+from grasp_learning.ros.calls import ActionCaller, call_service
+from grasp_learning.ros.conversions import image_from_compressed
+
+SIDES = {"left": 1.0, "right": -1.0}
+
+
+class ArmExecutorSimTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        def callers(name, action):
+            return {side: ActionCaller(f"/{side}/arm_executor/{name}", action, start_timeout=90.0) for side in SIDES}
+
+        cls.approach, cls.pick = callers("approach", ApproachAction), callers("pick", PickAction)
+
+    def approach_over(self, side):
+        goal = ApproachGoal()
+        goal.region.arm = side
+        center = goal.region.center
+        center.x, center.y, center.z = 0.65, SIDES[side] * 0.25, -0.1
+        return self.approach[side].call(goal, 60.0, 90.0)
+
+    def pick_at(self, side):
+        goal = PickGoal()
+        grasp = goal.grasp
+        grasp.arm, grasp.x, grasp.y, grasp.z, grasp.theta = side, 0.66, SIDES[side] * 0.27, -0.085, 0.5
+        return self.pick[side].call(goal, 90.0, 120.0)
+
+    def both(self, work):
+        """Results of work(side) of both arms at the same time."""
+        results = {}
+        threads = [
+            threading.Thread(target=lambda side=side: results.update({side: work(side)}), daemon=True) for side in SIDES
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(150.0)
+        self.assertEqual(set(results), set(SIDES))
+        return results
+
+    def test_1_two_trials_at_once(self):
+        def trial(side):
+            return self.approach_over(side), self.pick_at(side)
+
+        for approach, pick in self.both(trial).values():
+            self.assertEqual(approach.outcome, "SUCCESS", approach.message)
+            self.assertIn(pick.outcome, ("SUCCESS", "FAILURE"), pick.message)
+            self.assertTrue(pick.truth_known)
+            self.assertEqual(pick.truth_held, pick.outcome == "SUCCESS")
+            for image in (pick.before_lift_image, pick.after_lift_image):
+                self.assertIsInstance(image, CompressedImage)
+                self.assertEqual(image_from_compressed(image).shape, (800, 1280, 3))
+
+    def test_2_estop_ends_both_and_they_go_on_after_its_release(self):
+        def press():
+            time.sleep(0.3)
+            call_service("/baxter_sim/press_estop", Trigger, Trigger._request_class(), 20.0)
+
+        threading.Thread(target=press, daemon=True).start()
+        outcomes = {side: result.outcome for side, result in self.both(self.approach_over).items()}
+        self.assertEqual(outcomes, {"left": "ROBOT_FAULT", "right": "ROBOT_FAULT"})
+        call_service("/baxter_sim/release_estop", Trigger, Trigger._request_class(), 20.0)
+        time.sleep(0.5)
+        for result in self.both(self.approach_over).values():
+            self.assertEqual(result.outcome, "SUCCESS", result.message)
+
+
+if __name__ == "__main__":
+    rospy.init_node("arm_executor_sim_test")
+    rostest.rosrun("grasp_learning", "arm_executor_sim", ArmExecutorSimTest)
