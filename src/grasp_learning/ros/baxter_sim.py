@@ -85,7 +85,7 @@ class Pacer:
         ahead = self._next - now
         if ahead > 0:
             time.sleep(ahead)
-        elif ahead < -LAG_WARNING:
+        elif ahead < -LAG_WARNING and not rospy.is_shutdown():
             speed = TICK / self._period
             rospy.logwarn_throttle(10.0, "This machine is too slow to simulate at %g times real time", speed)
             self._next = now
