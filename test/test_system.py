@@ -7,7 +7,6 @@ from harness import Launch, lines_of, wait_until
 
 from grasp_learning.storage import load_info, missing_of, trials_of
 
-pytestmark = pytest.mark.system
 START = 90  # s for all nodes to come up on a loaded machine
 
 

@@ -349,6 +349,17 @@ def check_usable(folder, kind: Mapping[str, Any], minimum_free_bytes: int = 0) -
         _check_kind(folder, load_info(folder), kind)
 
 
+def make_folder(folder) -> None:
+    """Make a folder for a collection, its parents too, if it is not there yet.
+
+    Raises:
+        CollectionError: it cannot be made; the message says why.
+    """
+    folder = Path(folder).expanduser().absolute()
+    with _explained(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+
+
 def load_info(folder) -> CollectionInfo:
     """Contents of a collection's collection.yaml.
 

@@ -7,7 +7,7 @@ Services:
 Parameters:
     ~robot (str): 'sim'. ~arms (str): 'both', 'left' or 'right'. ~mode (str): 'random'. ~stage (int, 0).
     ~trials (int): labelled trials to record in this run, 0 for no end. ~data (str): the collection's folder.
-    ~planner (str): 'ompl'. ~simulator (str): name of the simulator's node, empty on a real robot.
+    ~planner (str): 'ompl'. ~calibration (str): calibration file. ~simulator (str): name of the simulator's node, empty on a real robot.
     All keys of config/collector.yaml.
 """
 
@@ -21,13 +21,14 @@ import rospy
 from pydantic import Field, field_validator
 from std_srvs.srv import Trigger, TriggerResponse
 
+from grasp_learning.calibration import load_calibration
 from grasp_learning.collection import Progress, Snapshot, describe_trial
 from grasp_learning.config import ConfigError, Settings, parse_settings
 from grasp_learning.msg import CollectionStatus
 from grasp_learning.report import contact_sheet
 from grasp_learning.ros.calls import CallFailed, Deadline
 from grasp_learning.ros.workcell import Deadlines, RosWorkcell
-from grasp_learning.storage import CollectionError, check_usable, count_trials
+from grasp_learning.storage import CollectionError, check_usable, count_trials, make_folder
 from grasp_learning.trial import ARMS, Outcome, Trial, run_trial
 
 ROBOTS = ("sim",)
@@ -53,6 +54,7 @@ class CollectorSettings(Settings):
     arms: str = "both"
     mode: str = "random"
     planner: str = "ompl"
+    calibration: str
     simulator: str = ""
     stage: int = Field(0, ge=0)
     trials: int = Field(0, ge=0)
@@ -149,7 +151,9 @@ class Collector:
             else:
                 faults += 1
             if faults >= self._settings.max_consecutive_faults:
-                self._fail(f"{arm} arm: {faults} attempts in a row failed, the last with {trial.outcome}: {trial.detail}")
+                self._fail(
+                    f"{arm} arm: {faults} attempts in a row failed, the last with {trial.outcome}: {trial.detail}"
+                )
             if nothing >= self._settings.rearrange_after:
                 nothing = 0
                 self._ask_for_objects(arm)
@@ -322,7 +326,9 @@ def main() -> None:
         values["data"] = str(Path(str(values["data"])).expanduser().resolve())
     try:
         settings = parse_settings(CollectorSettings, values, rospy.get_name())
-        # the recorder, which writes there, is started again and again; this node ends the launch
+        # the nodes that use these are started again and again when they fail; this node ends the launch
+        load_calibration(settings.calibration)
+        make_folder(settings.data)
         check_usable(settings.data, {"robot": settings.robot, "mode": settings.mode, "stage": settings.stage})
     except (ConfigError, CollectionError) as error:
         rospy.logfatal("%s", error)

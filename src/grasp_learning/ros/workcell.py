@@ -125,7 +125,9 @@ class RosWorkcell(Workcell):
             return Step(_call_outcome(Outcome.ROBOT_FAULT), str(error))
         images = {"before_lift_image": result.before_lift_image, "after_lift_image": result.after_lift_image}
         outcome = Outcome(result.outcome)
-        return Step(outcome, result.message, conversions.reading_from_result(result) if outcome.is_label else None, images)
+        return Step(
+            outcome, result.message, conversions.reading_from_result(result) if outcome.is_label else None, images
+        )
 
     def record(self, trial: Trial) -> int:
         """Have the trial written to disk.
