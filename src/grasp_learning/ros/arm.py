@@ -84,7 +84,7 @@ class Arm:
         self._names = arm_joints(side)
         self._held: Optional[np.ndarray] = None
         self._next = clock.now()
-        self._recent: Deque[Tuple[float, np.ndarray]] = deque(maxlen=1000)
+        self._recent: Deque[Tuple[float, float, np.ndarray]] = deque(maxlen=1000)
         limb.set_command_timeout(settings.command_timeout)
 
     def q(self) -> np.ndarray:
@@ -188,18 +188,22 @@ class Arm:
         """Command joints (7,), and hold them from now on."""
         self._limb.set_joint_positions(dict(zip(self._names, command.tolist())), raw=True)
         self._held = command
-        self._recent.append((self.clock.now(), command))
+        self._recent.append((self.clock.now(), self.clock.wall(), command))
 
     def path_error(self) -> float:
         """Distance (rad, of the joint that is furthest) of the arm from where it was told to be of late.
 
         The arm lags behind its commands, and its joint states come late, more so under a fast simulated clock.
         """
-        now = self.clock.now()
-        while len(self._recent) > 1 and not now - self.settings.tracking_window <= self._recent[0][0] <= now:
+        while len(self._recent) > 1 and self._is_past(*self._recent[0][:2]):
             self._recent.popleft()
-        commands = np.array([command for _, command in self._recent])
+        commands = np.array([command for _, _, command in self._recent])
         return float(np.abs(commands - self._joints.positions(self.side)).max(axis=1).min())
+
+    def _is_past(self, sent: float, sent_wall: float) -> bool:
+        """Whether a command is older than the window by both clocks (or of a time that was set back)."""
+        age, window = self.clock.now() - sent, self.settings.tracking_window
+        return age < 0.0 or (age > window and self.clock.wall() - sent_wall > window)
 
     def tracking_error(self, command: np.ndarray) -> float:
         """Largest distance (rad) of a joint from its command."""
@@ -216,7 +220,16 @@ class Arm:
     def _arrive(self, stream: "_Stream", contact: Optional[Contact]) -> bool:
         limit = self.settings.goal_tolerance
         timeout = self.settings.settle_timeout if contact is None else self.settings.contact_settle_time
-        if self.wait(lambda: self.tracking_error(stream.command) < limit, timeout):
+        end = self.clock.wall() + timeout
+
+        def arrived() -> bool:
+            return self.tracking_error(stream.command) < limit
+
+        # commands may be under way for a while under a fast simulated clock: only both clocks together end the wait
+        while not self.wait(arrived, timeout):
+            if self.clock.wall() >= end:
+                break
+        else:
             return True
         if contact is not None:
             # something below the threshold of contact holds the arm back
@@ -227,7 +240,8 @@ class Arm:
         force = self._limb.endpoint_effort()["force"]
         raise RobotFault(
             f"{self._names[worst]} stopped {errors[worst]:+.3f} rad from its goal at {stream.command[worst]:+.3f} rad "
-            f"(tolerance {limit:g} rad); force at the hand ({force.x:.0f}, {force.y:.0f}, {force.z:.0f}) N"
+            f"(tolerance {limit:g} rad); force at the hand ({force.x:.0f}, {force.y:.0f}, {force.z:.0f}) N; "
+            f"all joints are off by {', '.join(f'{error:+.3f}' for error in errors)} rad"
         )
 
     def _check_state(self) -> None:
