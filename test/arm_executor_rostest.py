@@ -138,8 +138,9 @@ class ArmExecutorTest(unittest.TestCase):
         self.assert_commands_stopped()
 
     def test_8_cancel(self):
-        self.after(0.5, self.approach.cancel)
-        result = self.run_approach()
+        self.assertEqual(self.run_approach().outcome, "SUCCESS")
+        self.after(1.5, self.pick.cancel)
+        result = self.run_pick()
         self.assertEqual(result.outcome, "ABORTED", result.message)
         self.assert_commands_stopped()
 
