@@ -8,7 +8,7 @@ SECOND = 10**9
 
 
 class RawMessage(NamedTuple):
-    """A serialised message and the time at which it was received (ns)."""
+    """A serialised message and its time (ns)."""
 
     stamp: int
     data: bytes
@@ -42,8 +42,14 @@ class MessageBuffer:
             while messages[0].stamp < stamp - self._span or (self._bytes > self._max_bytes and len(messages) > 1):
                 self._bytes -= len(messages.popleft().data)
 
+    @property
+    def newest(self) -> int:
+        """Time of the last message (ns); 0 before the first."""
+        with self._lock:
+            return self._messages[-1].stamp if self._messages else 0
+
     def between(self, start: int, end: int) -> List[RawMessage]:
-        """Messages that were received from `start` to `end` (ns), both included."""
+        """Messages from `start` to `end` (ns), both included."""
         with self._lock:
             messages = list(self._messages)
         return [message for message in messages if start <= message.stamp <= end]

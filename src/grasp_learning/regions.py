@@ -53,8 +53,8 @@ class ArmAreas(Settings):
     The defaults are what a gripper that points down reaches at every angle, from the table to 25 cm above it.
     """
 
-    left: ArmArea = ArmArea(x_min=0.48, x_max=0.82, y_min=0.07, y_max=0.52)
-    right: ArmArea = ArmArea(x_min=0.48, x_max=0.82, y_min=-0.52, y_max=-0.07)
+    left: ArmArea = ArmArea(x_min=0.48, x_max=0.82, y_min=0.10, y_max=0.52)
+    right: ArmArea = ArmArea(x_min=0.48, x_max=0.82, y_min=-0.52, y_max=-0.10)
 
     def of(self, arm: str) -> ArmArea:
         """The area of the ``left`` or ``right`` arm."""

@@ -15,10 +15,13 @@ Parameters:
 A folder that cannot be used ends the node with one line on stderr and exit code 1.
 """
 
+import struct
 import sys
+import time
 from pathlib import Path
-from typing import Dict, List, Tuple
+from typing import Callable, Dict, List, Optional, Tuple
 
+import roslib.message
 import rospy
 from pydantic import Field, field_validator
 
@@ -50,6 +53,7 @@ IMAGES = {
 }
 INFOS = {"kinect_info": "/kinect2/hd/camera_info", "wrist_info": "/cameras/{arm}_hand_camera/camera_info"}
 TRIAL_TOPIC = "trial"
+LATEST = 1.0  # s of wall clock by which a message may come later than the end of its trial
 
 
 class TrialRecorderSettings(Settings):
@@ -117,19 +121,57 @@ def collection_info(settings: TrialRecorderSettings) -> CollectionInfo:
     )
 
 
+def stamp_reader(datatype: str) -> Optional[Callable[[bytes], int]]:
+    """A function that reads a serialised message's own stamp (ns); None for a type that begins with no stamp.
+
+    Args:
+        datatype: for example "sensor_msgs/JointState".
+    """
+    message_class = roslib.message.get_message_class(datatype)
+    if message_class is None or not message_class._slot_types:
+        return None
+    first = message_class._slot_types[0]
+    if first not in ("std_msgs/Header", "time"):
+        return None
+    # a header begins with its sequence number
+    stamp = struct.Struct("<4xII" if first == "std_msgs/Header" else "<II")
+
+    def read(data: bytes) -> int:
+        seconds, nanoseconds = stamp.unpack_from(data)
+        return seconds * SECOND + nanoseconds
+
+    return read
+
+
 class Recording:
-    """Subscribes to a topic of any type and keeps its last messages as they came."""
+    """Subscribes to a topic of any type and keeps its last messages as they came.
+
+    A message's time is when it was received, as in every bag: a robot's clock may differ from this machine's. In
+    simulation there is one clock for all, which runs faster than this process listens, so there it is the message's
+    own stamp.
+    """
 
     def __init__(self, name: str, settings: TrialRecorderSettings):
         self.topic = rospy.resolve_name(name)
         self._header: Dict[str, str] = {}
         self._buffer = MessageBuffer(settings.buffer_seconds, int(settings.buffer_mb * 1e6))
         self._largest_gap = settings.largest_gap
+        self._simulated = bool(rospy.get_param("/use_sim_time", False))
+        self._read_stamp: Optional[Callable[[bytes], int]] = None
         self._subscriber = rospy.Subscriber(name, rospy.AnyMsg, self._keep, tcp_nodelay=True)
 
     def _keep(self, message: rospy.AnyMsg) -> None:
-        self._header = message._connection_header
-        self._buffer.add(rospy.get_rostime().to_nsec(), message._buff)
+        if message._connection_header is not self._header:
+            self._header = message._connection_header
+            self._read_stamp = stamp_reader(self._header["type"]) if self._simulated else None
+        read = self._read_stamp
+        self._buffer.add(rospy.get_rostime().to_nsec() if read is None else read(message._buff), message._buff)
+
+    def wait_for(self, stamp: int) -> None:
+        """Wait until what happened before a time (ns) was received, or for LATEST seconds of wall clock."""
+        give_up = time.monotonic() + LATEST
+        while self._simulated and self._buffer.newest < stamp and time.monotonic() < give_up:
+            time.sleep(0.005)
 
     def entries(self, start: int, end: int) -> List[Entry]:
         """What came from start to end (ns)."""
@@ -205,6 +247,7 @@ class TrialRecorder:
         start, end = request.trial.start.to_nsec(), request.trial.end.to_nsec()
         entries, complaints = _request_entries(request, end), []
         for recording in [self._joints, *self._arms[trial.arm]]:
+            recording.wait_for(end)
             heard = recording.entries(start, end)
             complaints.append(recording.complaint(heard, start, end))
             entries += heard
