@@ -104,6 +104,21 @@ def test_joint_states_that_come_late_are_no_fault(robot):
     assert len(robot.commands) > 190
 
 
+def test_an_arm_far_behind_at_the_end_is_still_told_to_go_to_the_goal(robot):
+    limb = robot.limb("left")
+    history = []
+    real = robot.positions
+
+    def late(side):
+        history.append(real(side).copy())
+        return history[max(len(history) - 40, 0)]
+
+    robot.positions = late
+    settings = ArmSettings(tracking_tolerance=1.0, hold_tolerance=0.05)
+    assert Arm("left", limb, robot, lambda: robot.state, robot.clock, settings).follow(straight())
+    assert np.allclose(robot.commands[-1][1], straight().positions[-1])
+
+
 def test_an_arm_that_does_not_arrive_is_a_fault(robot):
     robot.lag = 0.05
     with pytest.raises(RobotFault, match="from its goal"):

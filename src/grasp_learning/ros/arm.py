@@ -134,14 +134,17 @@ class Arm:
                 return False
         return self._arrive(stream, contact)
 
-    def wait(self, condition: Callable[[], bool], timeout: float) -> bool:
+    def wait(self, condition: Callable[[], bool], timeout: float, command: Optional[np.ndarray] = None) -> bool:
         """Hold the arm still until a condition is true; False when the timeout (s, ROS time) came first.
+
+        Args:
+            command: (7,) joints to hold (rad); without it what :meth:`commanded` says.
 
         Raises:
             RobotFault, Cancelled: as :meth:`follow`.
         """
         end = self.clock.now() + timeout
-        command = self.commanded()
+        command = self.commanded() if command is None else command
         while not condition():
             if self.clock.now() >= end:
                 return False
@@ -226,7 +229,8 @@ class Arm:
             return self.tracking_error(stream.command) < limit
 
         # commands may be under way for a while under a fast simulated clock: only both clocks together end the wait
-        while not self.wait(arrived, timeout):
+        # not what commanded() says: an arm that lags far behind would be told to stay where it is
+        while not self.wait(arrived, timeout, stream.command):
             if self.clock.wall() >= end:
                 break
         else:
