@@ -51,8 +51,8 @@ class BaxterSimSettings(Settings):
     objects: int = Field(10, ge=0, le=30)
     split: Literal["train", "test"] = "train"
     calibration: str = ""
-    kinect_rate: float = Field(30.0, gt=0, le=MAX_FPS)
-    wrist_rate: float = Field(20.0, gt=0, le=MAX_FPS)
+    kinect_rate: float = Field(5.0, gt=0, le=MAX_FPS)
+    wrist_rate: float = Field(5.0, gt=0, le=MAX_FPS)
     render_share: float = Field(0.5, gt=0, le=1)
 
     @pydantic.field_validator("speed")

@@ -11,7 +11,7 @@ from typing import Any, Callable, Optional
 import actionlib
 import rospy
 
-POLL = 0.005  # s, wall clock
+POLL = 0.02  # s, wall clock
 
 
 class CallFailed(Exception):
