@@ -35,6 +35,26 @@ def test_simulated_kinect_sees_the_whole_table_from_the_head():
         (("T_base_kinect", "translation"), [1.0, 2.0], "key 'T_base_kinect.translation'.*3 items"),
         (("T_base_kinect", "rotation_xyzw"), None, "key 'T_base_kinect.rotation_xyzw' is missing"),
         (("table", "height"), 1.0, "key 'table.height' is unknown"),
+        (
+            ("T_base_kinect", "rotation_xyzw"),
+            [0.0, 0.0, 0.0, 0.0],
+            "key 'T_base_kinect.rotation_xyzw'.*unit quaternion",
+        ),
+        (
+            ("T_base_kinect", "rotation_xyzw"),
+            [1.0, 1.0, 0.0, 0.0],
+            "key 'T_base_kinect.rotation_xyzw'.*length is 1.414",
+        ),
+        (
+            ("T_base_kinect", "rotation_xyzw"),
+            [float("nan"), 0, 0, 1.0],
+            "'T_base_kinect.rotation_xyzw.0' is nan.*finite",
+        ),
+        (("T_base_kinect", "translation"), [0.1, float("inf"), 0.5], "'T_base_kinect.translation.1' is inf.*finite"),
+        (("table", "z"), float("nan"), "key 'table.z' is nan.*finite"),
+        (("table", "y_max"), float("inf"), "key 'table.y_max' is inf.*finite"),
+        (("table", "x_max"), 0.2, "key 'table.x_max' is 0.2.*more than x_min, which is 0.45"),
+        (("table", "y_max"), -0.6, "key 'table.y_max' is -0.6.*more than y_min, which is -0.6"),
     ],
 )
 def test_wrong_files_are_named(tmp_path, path, value, words):

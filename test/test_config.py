@@ -29,6 +29,8 @@ def test_defaults_and_nested_values():
         ({}, ["key 'name' is missing"]),
         ({"name": "a", "nmae": 1}, ["key 'nmae' is unknown"]),
         ({"name": "a", "inner": {"rate": -1}}, ["key 'inner.rate' is -1", "greater than 0"]),
+        ({"name": "a", "inner": {"rate": float("nan")}}, ["key 'inner.rate' is nan", "finite number"]),
+        ({"name": "a", "inner": {"rate": float("inf")}}, ["key 'inner.rate' is inf", "finite number"]),
         ({"name": "a", "sizes": [1, "x"]}, ["key 'sizes.1' is 'x'", "integer"]),
         ({"inner": {"rate": 0}, "b": 1}, ["'name' is missing", "'b' is unknown", "'inner.rate'"]),
     ],

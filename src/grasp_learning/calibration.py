@@ -3,11 +3,13 @@
 from typing import List
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 from scipy.spatial.transform import Rotation
 
 from grasp_learning.config import Settings, load_settings
 from grasp_learning.geometry import transform
+
+QUATERNION_TOLERANCE = 1e-2  # of the length: files hold three or more decimals
 
 
 class Pose(Settings):
@@ -15,6 +17,15 @@ class Pose(Settings):
 
     translation: List[float] = Field(min_length=3, max_length=3)
     rotation_xyzw: List[float] = Field(min_length=4, max_length=4)
+
+    @field_validator("rotation_xyzw")
+    @classmethod
+    def _of_unit_length(cls, value: List[float]) -> List[float]:
+        # a length that is far off is a typing error, which normalising would turn into another rotation
+        length = float(np.linalg.norm(value))
+        if abs(length - 1.0) > QUATERNION_TOLERANCE:
+            raise ValueError(f"expected a unit quaternion (x, y, z, w), its length is {length:.4g}")
+        return value
 
     @property
     def matrix(self) -> np.ndarray:
@@ -30,6 +41,14 @@ class Table(Settings):
     x_max: float
     y_min: float
     y_max: float
+
+    @field_validator("x_max", "y_max")
+    @classmethod
+    def _above_minimum(cls, value: float, info: ValidationInfo) -> float:
+        name = info.field_name.replace("max", "min")
+        if name in info.data and value <= info.data[name]:
+            raise ValueError(f"expected more than {name}, which is {info.data[name]:g}")
+        return value
 
 
 class Calibration(Settings):

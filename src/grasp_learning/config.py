@@ -16,9 +16,9 @@ class ConfigError(ValueError):
 
 
 class Settings(pydantic.BaseModel):
-    """Base of all settings: unknown keys are errors, values do not change after they were checked."""
+    """Base of all settings: unknown keys and numbers that are not finite are errors, checked values do not change."""
 
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 SettingsType = TypeVar("SettingsType", bound=Settings)
