@@ -17,6 +17,7 @@ import yaml
 
 from grasp_learning import storage
 from grasp_learning.storage import Collection, CollectionInfo
+from grasp_learning.storage_errors import NotWritableError
 from grasp_learning.trial import Grasp, Outcome, PickReading, Region, Trial
 
 FORK = multiprocessing.get_context("fork")
@@ -180,9 +181,9 @@ def test_a_folder_that_is_not_writable_is_refused(tmp_path):
     for parent in [tmp_path, *tmp_path.parents][:3]:
         parent.chmod(parent.stat().st_mode | 0o055)
     told = "Permission denied.*make it writable"
-    with ordinary_user(), pytest.raises(storage.NotWritableError, match=told):
+    with ordinary_user(), pytest.raises(NotWritableError, match=told):
         Collection(folder, info())
-    with ordinary_user(), pytest.raises(storage.NotWritableError, match=told):
+    with ordinary_user(), pytest.raises(NotWritableError, match=told):
         storage.check_usable(folder / "new", {})
 
 

@@ -17,21 +17,29 @@ import datetime
 import errno
 import fcntl
 import hashlib
-import json
-import math
 import os
 import re
 import threading
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Set, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Set, Tuple
 
-import numpy as np
 import yaml
 from pydantic import Field
 
 from grasp_learning.config import ConfigError, Settings, load_settings
+from grasp_learning.durable import move_aside, sync_folder, write_atomically
+from grasp_learning.journal import Journal, read_journal, repair_journal
+from grasp_learning.storage_errors import (
+    CollectionError,
+    CollectionInUseError,
+    DiskFullError,
+    MalformedCollectionError,
+    NotACollectionError,
+    WrongCollectionError,
+    explained,
+)
 from grasp_learning.trial import ARMS, Trial
 
 COLLECTION_FILE = "collection.yaml"
@@ -47,37 +55,6 @@ BAG_NAME = re.compile(r"\.?(\d{6,})_(?:left|right)\.bag")
 GRASP_FIELDS = ("u", "v", "x", "y", "z", "theta", "theta_image", "bin", "patch_size", "sampler", "score")
 READING_FIELDS = ("force", "position", "gripping", "contact", "truth_known", "truth_held", "truth_object")
 FAULT_FIELDS = ("arm", "mode", "stage", "start", "end", "outcome", "detail", "put_back")
-
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
-
-
-class CollectionError(Exception):
-    """A collection cannot be used; the message names the folder, the reason and the remedy."""
-
-
-class NotWritableError(CollectionError):
-    """The folder cannot be written to."""
-
-
-class DiskFullError(CollectionError):
-    """There is not enough room on the disk."""
-
-
-class NotACollectionError(CollectionError):
-    """The folder holds something else, or nothing where a collection is expected."""
-
-
-class WrongCollectionError(CollectionError):
-    """The folder holds another kind of collection than the one that is being started."""
-
-
-class MalformedCollectionError(CollectionError):
-    """A file of the collection is damaged; the message names the file and the line or key."""
-
-
-class CollectionInUseError(CollectionError):
-    """Another process is writing into the folder."""
 
 
 class RunInfo(Settings):
@@ -209,7 +186,7 @@ class Collection:
         self._closed = False
         self._closing = contextlib.ExitStack()
         try:
-            with _explained(self.folder):
+            with explained(self.folder):
                 _check_contents(self.folder)
                 self.folder.mkdir(parents=True, exist_ok=True)
                 self._closing.callback(os.close, _lock(self.folder))
@@ -228,7 +205,7 @@ class Collection:
         (bags / INCOMPLETE_FOLDER).mkdir(parents=True, exist_ok=True)
         if not new:
             for name in (TRIALS_FILE, FAULTS_FILE):
-                self.notes += _repair_journal(self.folder / name, bags / INCOMPLETE_FOLDER)
+                self.notes += repair_journal(self.folder / name, bags / INCOMPLETE_FOLDER)
         lines = [line for _, line in _read_trial_lines(self.folder)]
         faults = list(faults_of(self.folder))
         self.notes += _set_aside_unfinished(self.folder, {line["bag"] for line in lines})
@@ -243,10 +220,10 @@ class Collection:
         self.recorded = len(present)
         _write_info(self.folder, info)
         self.info, self.run = info, len(info.resumed) + 1
-        self._trials = _Journal(self.folder / TRIALS_FILE, self._closing)
-        self._faults = _Journal(self.folder / FAULTS_FILE, self._closing)
-        _sync_folder(bags)
-        _sync_folder(self.folder)
+        self._trials = Journal(self.folder / TRIALS_FILE, self._closing)
+        self._faults = Journal(self.folder / FAULTS_FILE, self._closing)
+        sync_folder(bags)
+        sync_folder(self.folder)
 
     def check_free_space(self) -> None:
         """Raise unless a trial has room on the disk.
@@ -280,12 +257,12 @@ class Collection:
             path = self.folder / BAGS_FOLDER / name
             added = {"bag": f"{BAGS_FOLDER}/{name}", "bag_bytes": len(content), "run": self.run, "written": utc_now()}
             try:
-                _write_atomically(path, path.with_name(f".{name}.part"), content)
+                write_atomically(path, path.with_name(f".{name}.part"), content)
                 self._trials.append({"number": number, **record, **added})
             except OSError:
                 # where even moving it fails, the next start sets it aside
                 with contextlib.suppress(OSError):
-                    _move_aside(path, path.parent / INCOMPLETE_FOLDER)
+                    move_aside(path, path.parent / INCOMPLETE_FOLDER)
                 raise
             self.recorded += 1
             self.outcomes[record["outcome"]] += 1
@@ -312,7 +289,7 @@ class Collection:
 
     @contextlib.contextmanager
     def _writing(self):
-        with self._mutex, _explained(self.folder):
+        with self._mutex, explained(self.folder):
             if self._closed:
                 raise CollectionError(
                     f"{self.folder}: is closed, so nothing more is recorded; start again to resume it"
@@ -338,7 +315,7 @@ def check_usable(folder, kind: Mapping[str, Any], minimum_free_bytes: int = 0) -
         CollectionError: see its subclasses.
     """
     folder = Path(folder).expanduser().absolute()
-    with _explained(folder):
+    with explained(folder):
         _check_contents(folder)
         # of a folder that is yet to be made, the nearest one there is
         nearest = next(path for path in (folder, *folder.parents) if path.exists())
@@ -356,7 +333,7 @@ def make_folder(folder) -> None:
         CollectionError: it cannot be made; the message says why.
     """
     folder = Path(folder).expanduser().absolute()
-    with _explained(folder):
+    with explained(folder):
         folder.mkdir(parents=True, exist_ok=True)
 
 
@@ -416,7 +393,7 @@ def faults_of(folder) -> Iterator[Dict[str, Any]]:
         MalformedCollectionError: a line is not such an attempt; the message names it.
     """
     path = Path(folder) / FAULTS_FILE
-    for _, line in _read_journal(path, {"arm": str, "outcome": str}):
+    for _, line in read_journal(path, {"arm": str, "outcome": str}):
         yield line
 
 
@@ -424,36 +401,11 @@ def _read_trial_lines(folder: Path) -> Iterator[Tuple[int, Dict[str, Any]]]:
     seen: Set[int] = set()
     path = folder / TRIALS_FILE
     keys = {"number": int, "arm": str, "outcome": str, "bag": str, "bag_bytes": int}
-    for place, line in _read_journal(path, keys):
+    for place, line in read_journal(path, keys):
         if line["number"] in seen:
             raise MalformedCollectionError(f"{path}, line {place}: number {line['number']} is there twice")
         seen.add(line["number"])
         yield place, line
-
-
-def _read_journal(path: Path, keys: Mapping[str, type]) -> Iterator[Tuple[int, Dict[str, Any]]]:
-    """Lines of a file of JSON objects, with their places from 1; a last line without newline is left out."""
-    if not path.exists():
-        return
-    lines = path.read_bytes().split(b"\n")[:-1]
-    for place, text in enumerate(lines, 1):
-        line = _parse_object(text)
-        if line is None:
-            raise MalformedCollectionError(f"{path}, line {place}: expected a JSON object; repair or remove the line")
-        for key, kind in keys.items():
-            if not isinstance(line.get(key), kind):
-                raise MalformedCollectionError(
-                    f"{path}, line {place}: key '{key}' is {line.get(key)!r}, expected {kind.__name__}; repair the line"
-                )
-        yield place, line
-
-
-def _parse_object(text: bytes) -> Optional[Dict[str, Any]]:
-    try:
-        value = json.loads(text)
-    except ValueError:  # UnicodeDecodeError is one
-        return None
-    return value if isinstance(value, dict) else None
 
 
 def _bag_is_complete(folder: Path, line: Mapping[str, Any]) -> bool:
@@ -461,56 +413,6 @@ def _bag_is_complete(folder: Path, line: Mapping[str, Any]) -> bool:
         return (folder / line["bag"]).stat().st_size == line["bag_bytes"]
     except FileNotFoundError:
         return False
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, np.generic):
-        return value.item()
-    raise TypeError(f"{type(value).__name__} {value!r} has no place in a line of JSON")
-
-
-class _Journal:
-    """A file of JSON objects, one a line, that only grows by whole lines."""
-
-    def __init__(self, path: Path, closing: contextlib.ExitStack):
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
-        closing.callback(os.close, self._file)
-        self._size = os.fstat(self._file).st_size
-
-    def append(self, line: Mapping[str, Any]) -> None:
-        """Write a line and sync it; after an error the file ends where it did before."""
-        # JSON knows no NaN: a score that is not known is null
-        finite = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in line.items()}
-        content = json.dumps(finite, allow_nan=False, ensure_ascii=False, default=_plain).encode() + b"\n"
-        self._cut_torn_line()
-        try:
-            _write_all(self._file, content)
-            os.fsync(self._file)
-        except OSError:
-            # where even this fails, the next append cuts the torn line off
-            with contextlib.suppress(OSError):
-                self._cut_torn_line()
-            raise
-        self._size += len(content)
-
-    def _cut_torn_line(self) -> None:
-        if os.fstat(self._file).st_size != self._size:
-            os.ftruncate(self._file, self._size)
-
-
-@contextlib.contextmanager
-def _explained(folder: Path):
-    """Turn the system's errors into CollectionErrors that say what to do."""
-    try:
-        yield
-    except OSError as error:
-        name = f" ({error.filename})" if error.filename and str(error.filename) != str(folder) else ""
-        reason = f"{folder}: {error.strerror}{name}"
-        if error.errno in FULL:
-            raise DiskFullError(f"{reason}; free some space or choose another folder") from error
-        if error.errno in FORBIDDEN:
-            raise NotWritableError(f"{reason}; make it writable for this user or choose another folder") from error
-        raise CollectionError(f"{reason}; choose another folder") from error
 
 
 def _check_free_space(folder: Path, existing: Path, minimum: int) -> None:
@@ -579,33 +481,7 @@ def _resumed_info(folder: Path, wanted: CollectionInfo) -> CollectionInfo:
 
 def _write_info(folder: Path, info: CollectionInfo) -> None:
     text = yaml.safe_dump(info.model_dump(), sort_keys=False, allow_unicode=True)
-    _write_atomically(folder / COLLECTION_FILE, folder / PART_FILE, text.encode())
-
-
-def _repair_journal(path: Path, aside: Path) -> List[str]:
-    """Make a journal end with a whole line; what was torn off lies in `aside` afterwards."""
-    if not path.exists():
-        return []
-    content = path.read_bytes()
-    end = content.rfind(b"\n") + 1
-    tail = content[end:]
-    if not tail:
-        return []
-    file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
-    try:
-        if _parse_object(tail) is not None:
-            # only the newline is missing: no part of an object is itself an object
-            _write_all(file, b"\n")
-            note = f"{path.name}: gave the last line the newline it lacked"
-        else:
-            kept = _free_name(aside / f"{path.name}.torn")
-            _write_atomically(kept, kept.with_name(f".{kept.name}.part"), tail)
-            os.ftruncate(file, end)
-            note = f"{path.name}: set a torn last line aside as {kept.relative_to(path.parent)}"
-        os.fsync(file)
-    finally:
-        os.close(file)
-    return [note]
+    write_atomically(folder / COLLECTION_FILE, folder / PART_FILE, text.encode())
 
 
 def _set_aside_unfinished(folder: Path, indexed: Set[str]) -> List[str]:
@@ -613,62 +489,11 @@ def _set_aside_unfinished(folder: Path, indexed: Set[str]) -> List[str]:
     notes = []
     for path in sorted((folder / BAGS_FOLDER).iterdir()):
         if path.is_file() and str(path.relative_to(folder)) not in indexed:
-            kept = _move_aside(path, path.parent / INCOMPLETE_FOLDER)
+            kept = move_aside(path, path.parent / INCOMPLETE_FOLDER)
             notes.append(f"set the unfinished {path.name} aside as {kept.relative_to(folder)}")
     return notes
-
-
-def _move_aside(path: Path, aside: Path) -> Path:
-    kept = _free_name(aside / path.name)
-    os.rename(path, kept)
-    _sync_folder(aside)
-    _sync_folder(path.parent)
-    return kept
-
-
-def _free_name(path: Path) -> Path:
-    """The path itself, or with .1, .2, ... behind it if there is such a file already."""
-    candidate, count = path, 0
-    while candidate.exists():
-        count += 1
-        candidate = path.with_name(f"{path.name}.{count}")
-    return candidate
 
 
 def _numbers_in_names(bags: Path) -> List[int]:
     matches = (BAG_NAME.match(path.name) for path in bags.rglob("*"))
     return [int(match.group(1)) for match in matches if match]
-
-
-def _write_atomically(path: Path, part: Path, content: bytes) -> None:
-    """Write a file under another name, sync it, give it its name, sync the folder.
-
-    After an error neither name exists (an older file keeps its name): on a full disk leftovers make things worse.
-    """
-    try:
-        file = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
-        try:
-            _write_all(file, content)
-            os.fsync(file)
-        finally:
-            os.close(file)
-        os.rename(part, path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            part.unlink()
-        raise
-    _sync_folder(path.parent)
-
-
-def _write_all(file: int, content: bytes) -> None:
-    view = memoryview(content)
-    while view:
-        view = view[os.write(file, view) :]
-
-
-def _sync_folder(folder: Path) -> None:
-    file = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)

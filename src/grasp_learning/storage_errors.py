@@ -1,0 +1,51 @@
+"""What can be wrong with a collection's folder, and what to do about it."""
+
+import contextlib
+import errno
+from pathlib import Path
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+class CollectionError(Exception):
+    """A collection cannot be used; the message names the folder, the reason and the remedy."""
+
+
+class NotWritableError(CollectionError):
+    """The folder cannot be written to."""
+
+
+class DiskFullError(CollectionError):
+    """There is not enough room on the disk."""
+
+
+class NotACollectionError(CollectionError):
+    """The folder holds something else, or nothing where a collection is expected."""
+
+
+class WrongCollectionError(CollectionError):
+    """The folder holds another kind of collection than the one that is being started."""
+
+
+class MalformedCollectionError(CollectionError):
+    """A file of the collection is damaged; the message names the file and the line or key."""
+
+
+class CollectionInUseError(CollectionError):
+    """Another process is writing into the folder."""
+
+
+@contextlib.contextmanager
+def explained(folder: Path):
+    """Turn the system's errors into CollectionErrors that say what to do."""
+    try:
+        yield
+    except OSError as error:
+        name = f" ({error.filename})" if error.filename and str(error.filename) != str(folder) else ""
+        reason = f"{folder}: {error.strerror}{name}"
+        if error.errno in FULL:
+            raise DiskFullError(f"{reason}; free some space or choose another folder") from error
+        if error.errno in FORBIDDEN:
+            raise NotWritableError(f"{reason}; make it writable for this user or choose another folder") from error
+        raise CollectionError(f"{reason}; choose another folder") from error
