@@ -17,7 +17,7 @@ import yaml
 
 from grasp_learning import storage
 from grasp_learning.storage import Collection, CollectionInfo
-from grasp_learning.storage_errors import NotWritableError
+from grasp_learning.storage_errors import NotReadableError, NotWritableError
 from grasp_learning.trial import Grasp, Outcome, PickReading, Region, Trial
 
 FORK = multiprocessing.get_context("fork")
@@ -185,6 +185,45 @@ def test_a_folder_that_is_not_writable_is_refused(tmp_path):
         Collection(folder, info())
     with ordinary_user(), pytest.raises(NotWritableError, match=told):
         storage.check_usable(folder / "new", {})
+
+
+def read_everything(folder):
+    """Each reader in turn, as a function without arguments."""
+    return [
+        lambda: storage.count_trials(folder),
+        lambda: list(storage.trials_of(folder)),
+        lambda: storage.missing_of(folder),
+        lambda: list(storage.faults_of(folder)),
+        lambda: storage.load_info(folder),
+    ]
+
+
+def test_a_folder_that_may_not_be_read_is_told_by_every_reader(tmp_path):
+    folder = tmp_path / "data"
+    with Collection(folder, info()) as collection:
+        collection.add_trial(record(), bag_of)
+    for parent in [tmp_path, *tmp_path.parents][:3]:
+        parent.chmod(parent.stat().st_mode | 0o055)
+    folder.chmod(0)
+    try:
+        for reader in read_everything(folder):
+            with ordinary_user(), pytest.raises(NotReadableError, match="cannot be read .Permission denied.*readable"):
+                reader()
+        folder.chmod(0o755)
+        (folder / "bags").chmod(0)
+        with ordinary_user(), pytest.raises(NotReadableError, match="000001_left.bag: cannot be read"):
+            storage.count_trials(folder)
+    finally:
+        folder.chmod(0o755)
+        (folder / "bags").chmod(0o755)
+    assert storage.count_trials(folder) == 1
+
+
+def test_a_file_instead_of_a_folder_is_told_by_every_reader(tmp_path):
+    (tmp_path / "data").write_text("x")
+    for reader in read_everything(tmp_path / "data"):
+        with pytest.raises(storage.CollectionError, match="Not a directory|no collection.yaml here"):
+            reader()
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
 import numpy as np
 
 from grasp_learning.durable import free_name, write_all, write_atomically
-from grasp_learning.storage_errors import MalformedCollectionError
+from grasp_learning.storage_errors import MalformedCollectionError, readable
 
 
 class Journal:
@@ -48,10 +48,20 @@ class Journal:
 
 
 def read_journal(path: Path, keys: Mapping[str, type]) -> Iterator[Tuple[int, Dict[str, Any]]]:
-    """Lines of a file of JSON objects, with their places from 1; a last line without newline is left out."""
-    if not path.exists():
+    """Lines of a file of JSON objects, with their places from 1; a last line without newline is left out.
+
+    Args:
+        keys: that every line must have, with the types of their values.
+
+    Raises:
+        NotReadableError: the file is there, but cannot be read.
+        MalformedCollectionError: a line is no such object; the message names it.
+    """
+    try:
+        with readable(path):
+            lines = path.read_bytes().split(b"\n")[:-1]
+    except FileNotFoundError:
         return
-    lines = path.read_bytes().split(b"\n")[:-1]
     for place, text in enumerate(lines, 1):
         line = _parse_object(text)
         if line is None:

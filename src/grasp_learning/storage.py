@@ -39,6 +39,7 @@ from grasp_learning.storage_errors import (
     NotACollectionError,
     WrongCollectionError,
     explained,
+    readable,
 )
 from grasp_learning.trial import ARMS, Trial
 
@@ -306,7 +307,8 @@ class Collection:
 def check_usable(folder, kind: Mapping[str, Any], minimum_free_bytes: int = 0) -> None:
     """Raise what :class:`Collection` would raise for a folder, without touching it or waiting for its lock.
 
-    For whoever wants to know before a robot moves, while another process is to do the writing.
+    For whoever wants to know before a robot moves, while another process is to do the writing; :func:`writer_of`
+    tells which process does so already.
 
     Args:
         kind: those of robot, mode, stage and model_sha256 that are known.
@@ -324,6 +326,34 @@ def check_usable(folder, kind: Mapping[str, Any], minimum_free_bytes: int = 0) -
         _check_free_space(folder, nearest, minimum_free_bytes)
     if (folder / COLLECTION_FILE).exists():
         _check_kind(folder, load_info(folder), kind)
+        for lines in (_read_trial_lines(folder), faults_of(folder)):
+            for _ in lines:  # reading raises at a damaged one
+                pass
+
+
+def writer_of(folder) -> Optional[int]:
+    """Process id of the one that writes into a folder; None where nobody does.
+
+    Raises:
+        CollectionError: its lock cannot be read.
+    """
+    folder = Path(folder).expanduser().absolute()
+    with explained(folder):
+        try:
+            file = os.open(folder / LOCK_FILE, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return None
+        try:
+            name = os.read(file, 32).decode(errors="replace").strip()
+            # a dead process holds no lock; asking for it then could come in the way of one that starts just now
+            if not name.isdigit() or not Path("/proc", name).exists():
+                return None
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return int(name)
+        finally:
+            os.close(file)
+    return None
 
 
 def make_folder(folder) -> None:
@@ -344,7 +374,9 @@ def load_info(folder) -> CollectionInfo:
         CollectionError: there is none, or it is malformed.
     """
     folder = Path(folder)
-    if not (folder / COLLECTION_FILE).is_file():
+    with readable(folder):
+        found = (folder / COLLECTION_FILE).is_file()
+    if not found:
         raise NotACollectionError(f"{folder}: no {COLLECTION_FILE} here; name the folder of a collection")
     try:
         return load_settings(CollectionInfo, folder / COLLECTION_FILE)
@@ -361,7 +393,7 @@ def trials_of(folder) -> Iterator[Dict[str, Any]]:
     that is being written, or was when the process died: it is not finished, and is left out too.
 
     Raises:
-        MalformedCollectionError: a line is not a trial; the message names it.
+        CollectionError: a file cannot be read, or a line is not a trial; the message names it.
     """
     folder = Path(folder)
     return (line for _, line in _read_trial_lines(folder) if _bag_is_complete(folder, line))
@@ -371,7 +403,7 @@ def count_trials(folder) -> int:
     """How many finished trials a folder holds; 0 where there is no collection yet.
 
     Raises:
-        MalformedCollectionError: a line is not a trial; the message names it.
+        CollectionError: a file cannot be read, or a line is not a trial; the message names it.
     """
     return sum(1 for _ in trials_of(folder))
 
@@ -380,7 +412,7 @@ def missing_of(folder) -> List[Dict[str, Any]]:
     """Finished trials whose bag is gone, or is not as long as it was when it was written.
 
     Raises:
-        MalformedCollectionError: a line is not a trial; the message names it.
+        CollectionError: a file cannot be read, or a line is not a trial; the message names it.
     """
     folder = Path(folder)
     return [line for _, line in _read_trial_lines(folder) if not _bag_is_complete(folder, line)]
@@ -390,7 +422,7 @@ def faults_of(folder) -> Iterator[Dict[str, Any]]:
     """Attempts of a collection that ended without a label.
 
     Raises:
-        MalformedCollectionError: a line is not such an attempt; the message names it.
+        CollectionError: the file cannot be read, or a line is not such an attempt; the message names it.
     """
     path = Path(folder) / FAULTS_FILE
     for _, line in read_journal(path, {"arm": str, "outcome": str}):
@@ -409,8 +441,10 @@ def _read_trial_lines(folder: Path) -> Iterator[Tuple[int, Dict[str, Any]]]:
 
 
 def _bag_is_complete(folder: Path, line: Mapping[str, Any]) -> bool:
+    bag = folder / line["bag"]
     try:
-        return (folder / line["bag"]).stat().st_size == line["bag_bytes"]
+        with readable(bag):
+            return bag.stat().st_size == line["bag_bytes"]
     except FileNotFoundError:
         return False
 

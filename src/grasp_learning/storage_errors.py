@@ -16,6 +16,10 @@ class NotWritableError(CollectionError):
     """The folder cannot be written to."""
 
 
+class NotReadableError(CollectionError):
+    """A file of the collection cannot be read, though it is there."""
+
+
 class DiskFullError(CollectionError):
     """There is not enough room on the disk."""
 
@@ -49,3 +53,16 @@ def explained(folder: Path):
         if error.errno in FORBIDDEN:
             raise NotWritableError(f"{reason}; make it writable for this user or choose another folder") from error
         raise CollectionError(f"{reason}; choose another folder") from error
+
+
+@contextlib.contextmanager
+def readable(path: Path):
+    """Turn the system's errors while a file is read into NotReadableErrors; FileNotFoundError stays what it is."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise NotReadableError(
+            f"{path}: cannot be read ({error.strerror}); make it readable for this user, or choose another folder"
+        ) from error
