@@ -70,7 +70,14 @@ class FakeRobot:
 
 
 class FakeGripper:
-    """Gripper, its feed, and an object of a width (percent of travel) between the fingers, or None."""
+    """Gripper, its feed, and an object of a width (percent of travel) between the fingers, or None.
+
+    Attributes:
+        delay: time (s) after a command until the fingers begin to move.
+        creep: percent of travel by which a pressed object gives way each tick.
+        echoes: False is a gripper that never says which command it took.
+        lost: so many messages that are still to be lost on their way.
+    """
 
     def __init__(self, clock: FakeClock):
         self.clock = clock
@@ -79,16 +86,30 @@ class FakeGripper:
         self.object_width = None
         self.force_on_object, self.age = 35.0, 0.0
         self.stuck = False
-        self.parameters = {}
+        self.delay, self.creep, self.echoes, self.lost = 0.0, 0.0, True, 0
+        self.sequence, self.echoed, self.begin = 0, ("", 0), 0.0
+        self.parameters_taken, self.sent = {}, {}
         self.log: List[str] = []
         clock.hooks.append(self._move)
 
     def _move(self) -> None:
-        if self.stuck:
+        if self.stuck or self.clock.time < self.begin:
             return
         low = self.object_width if self.object_width is not None else 0.0
         step = np.clip(max(self.target, low) - self.value, -4.0, 4.0)
         self.value += step
+        if self.grips:
+            self.object_width -= self.creep
+            self.value = self.object_width
+
+    def _receive(self, name: str) -> bool:
+        """Whether a message arrives."""
+        if self.lost > 0:
+            self.lost -= 1
+            return False
+        if self.echoes:
+            self.echoed = (f"node_{name}", self.sequence)
+        return True
 
     @property
     def grips(self) -> bool:
@@ -103,9 +124,21 @@ class FakeGripper:
 
     def _go(self, target: float, name: str) -> bool:
         self.log.append(name)
-        if self.is_calibrated:
-            self.target = target
+        self.sequence += 1
+        if self.is_calibrated and self._receive("go"):
+            self.target, self.begin = target, self.clock.time + self.delay
         return self.is_calibrated
+
+    def command(self, cmd, block=False, test=lambda: True, timeout=0.0, args=None) -> bool:
+        """A blocking one is sent again and again until it is echoed."""
+        self.sequence += 1
+        end = self.clock.time + timeout
+        while True:
+            if self._receive(cmd) and cmd == "configure":
+                self.parameters_taken = dict(args)
+            if not block or self.echoed[1] == self.sequence or self.clock.time >= end:
+                return test()
+            self.clock.sleep(0.01)
 
     def calibrated(self) -> bool:
         return self.is_calibrated
@@ -118,13 +151,20 @@ class FakeGripper:
     def error(self) -> bool:
         return False
 
-    def set_parameters(self, parameters) -> None:
-        self.parameters = dict(parameters)
+    def set_parameters(self, parameters) -> bool:
+        self.sent.update(parameters)
+        return self.command("configure", args=self.sent)
+
+    def parameters(self) -> dict:
+        return dict(self.sent)
 
     # GripperFeed
     def sample(self) -> GripperSample:
         force = self.force_on_object if self.grips else 0.0
         return GripperSample(force, self.value, self.grips, self.is_calibrated, self.age)
+
+    def echo(self) -> Tuple[str, int]:
+        return self.echoed
 
     def moving(self) -> bool:
         return False  # as in simulators that never say so

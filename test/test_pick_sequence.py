@@ -7,7 +7,7 @@ import pytest
 from executor_fakes import FakeClock, FakeGripper, FakeRobot
 
 from grasp_learning.calibration import Table
-from grasp_learning.config import ConfigError
+from grasp_learning.config import ConfigError, parse_settings
 from grasp_learning.geometry import angle_difference, top_down_pose
 from grasp_learning.motion.settings import MotionSettings
 from grasp_learning.robot_description import NEUTRAL
@@ -139,7 +139,6 @@ def test_an_object_near_the_edge_is_put_back_further_in(cell):
     cell.sequence.approach(region(0.6, 0.5))
     report = cell.sequence.pick(grasp(0.6, 0.53))
     assert report.outcome is Outcome.SUCCESS
-    places = []
     assert "release" in cell.phases
     places = [q for time, q in cell.robot.commands]
     low = [cell.motions.position(q) for q in places[-800:]]
@@ -162,7 +161,7 @@ def test_the_arm_starts_low_over_the_table_after_a_cancelled_goal(cell):
     assert np.ptp([p[:2] for p in rise], axis=0).max() < 0.005  # straight up first
 
 
-@pytest.mark.parametrize("phase", PHASES[1:])
+@pytest.mark.parametrize("phase", PHASES[1:-2])
 @pytest.mark.parametrize("stop", ["estop", "disabled"])
 def test_a_robot_that_stops_in_any_phase_is_a_fault_and_gets_no_more_commands(cell, phase, stop):
     cell.gripper.object_width = 60.0
@@ -182,6 +181,47 @@ def test_a_robot_that_stops_in_any_phase_is_a_fault_and_gets_no_more_commands(ce
     assert cell.clock.time - stopped_at[0] < 1.0
 
 
+@pytest.mark.parametrize("width, outcome", [(60.0, Outcome.SUCCESS), (None, Outcome.FAILURE)])
+@pytest.mark.parametrize("phase", ["release", "clear"])
+def test_a_label_stands_whatever_stops_the_robot_while_it_puts_back(cell, phase, width, outcome):
+    cell.gripper.object_width = width
+    stopped_at = []
+
+    def stop_robot():
+        stopped_at.append(cell.clock.time)
+        cell.robot.press_estop()
+
+    cell.sequence.approach(region())
+    # what is not held is let go of at once
+    cell.soon_after(phase, lambda: stopped_at or stop_robot(), delay=0.05 if width else 0.0)
+    report = cell.sequence.pick(grasp())
+    assert report.outcome is outcome and report.reading.gripping == (width is not None)
+    assert "putting the object back failed" in report.message and "emergency stop" in report.message
+    assert all(time <= stopped_at[0] for time, _ in cell.robot.commands)
+    with pytest.raises(RobotFault, match="emergency stop"):
+        cell.sequence.approach(region())
+
+
+def test_a_label_stands_when_the_gripper_does_not_let_go(cell):
+    cell.gripper.object_width = 60.0
+    cell.sequence.approach(region())
+    cell.at_phase["release"] = lambda: setattr(cell.gripper, "stuck", True)
+    report = cell.sequence.pick(grasp())
+    assert report.outcome is Outcome.SUCCESS
+    assert "putting the object back failed: the gripper did not open" in report.message
+    assert cell.at_neutral()
+    with pytest.raises(SensorFault, match="did not open"):
+        cell.sequence.approach(region())
+
+
+def test_a_cancel_while_putting_back_is_a_cancel(cell):
+    cell.gripper.object_width = 60.0
+    cell.sequence.approach(region())
+    cell.soon_after("release", lambda: setattr(cell, "cancel", True))
+    with pytest.raises(Cancelled):
+        cell.sequence.pick(grasp())
+
+
 def test_frozen_joint_states_end_the_pick(cell):
     cell.sequence.approach(region())
     cell.soon_after("lift", lambda: setattr(cell.robot, "frozen_at", cell.robot.frozen_at or cell.clock.time))
@@ -193,7 +233,88 @@ def test_an_uncalibrated_gripper_is_calibrated_first(cell):
     cell.gripper.is_calibrated = False
     cell.sequence.approach(region())
     assert cell.gripper.log[0] == "calibrate"
-    assert cell.gripper.parameters["moving_force"] == HandSettings().moving_force
+    assert cell.gripper.parameters_taken["moving_force"] == HandSettings().moving_force
+
+
+def test_parameters_whose_first_message_is_lost_are_sent_again(cell):
+    cell.gripper.lost = 1
+    cell.sequence.approach(region())
+    assert cell.gripper.parameters_taken["moving_force"] == HandSettings().moving_force
+
+
+def test_a_gripper_that_does_not_confirm_its_parameters_is_a_sensor_fault(cell):
+    cell.gripper.echoed, cell.gripper.lost = ("node_calibrate", 1), 10000
+    with pytest.raises(SensorFault, match="confirm its parameters within 2 s"):
+        cell.sequence.approach(region())
+
+
+def test_a_gripper_that_never_echoes_is_taken_at_its_word(cell):
+    cell.gripper.echoes, cell.gripper.object_width = False, 60.0
+    cell.sequence.approach(region())
+    assert cell.sequence.pick(grasp()).outcome is Outcome.SUCCESS
+
+
+def test_the_picture_before_the_lift_shows_the_fingers_at_rest_on_the_object(cell):
+    cell.gripper.object_width = 60.0
+    cell.sequence.approach(region())
+    seen = []
+    cell.picture = lambda: seen.append((cell.gripper.value, cell.tip()[2])) or "picture"
+    cell.sequence.pick(grasp())
+    assert seen[0][0] == pytest.approx(60.0) and seen[0][1] < -0.05
+    assert seen[1][1] > 0.1
+
+
+@pytest.mark.parametrize("width", [None, 60.0])
+@pytest.mark.parametrize("delay", [0.2, 0.8])
+@pytest.mark.parametrize("echoes", [True, False])
+def test_fingers_that_begin_to_move_late_are_waited_for(cell, width, delay, echoes):
+    cell.gripper.echoes = echoes
+    cell.sequence.approach(region())
+    cell.gripper.object_width, cell.gripper.delay = width, delay
+    at_lift = []
+    cell.at_phase["lift"] = lambda: at_lift.append(cell.gripper.value)
+    report = cell.sequence.pick(grasp())
+    assert at_lift[0] == pytest.approx(width or 0.0)
+    assert report.outcome is (Outcome.FAILURE if width is None else Outcome.SUCCESS)
+
+
+def test_a_gripper_that_closes_on_an_object_as_wide_as_itself_need_not_move(cell):
+    cell.sequence.approach(region())
+    cell.gripper.object_width = 100.0
+    assert cell.sequence.pick(grasp()).outcome is Outcome.SUCCESS
+
+
+def test_a_command_to_close_that_is_lost_is_a_sensor_fault(cell):
+    cell.sequence.approach(region())
+    cell.at_phase["close"] = lambda: setattr(cell.gripper, "lost", 1)
+    with pytest.raises(SensorFault, match="did not begin to close within 1 s"):
+        cell.sequence.pick(grasp())
+    assert cell.at_neutral()
+
+
+@pytest.mark.parametrize("slips", [False, True])
+def test_fingers_that_still_creep_on_an_object_are_closed_enough(cell, slips):
+    cell.sequence.approach(region())
+    cell.gripper.object_width, cell.gripper.creep = 60.0, 0.08  # 8 percent of travel a second
+    if slips:
+        cell.at_phase["read"] = lambda: setattr(cell.gripper, "object_width", None)
+    report = cell.sequence.pick(grasp())
+    assert report.outcome is (Outcome.FAILURE if slips else Outcome.SUCCESS)
+    assert "still crept" in report.message and cell.at_neutral()
+
+
+@pytest.mark.parametrize("calibrated, age, says", [(False, 0.0, "not calibrated"), (True, 5.0, "old")])
+def test_creeping_fingers_with_a_state_that_cannot_be_trusted_are_a_sensor_fault(cell, calibrated, age, says):
+    cell.sequence.approach(region())
+    cell.gripper.object_width, cell.gripper.creep = 60.0, 0.08
+
+    def break_it():
+        cell.gripper.is_calibrated, cell.gripper.age = calibrated, age
+
+    cell.soon_after("close", break_it, delay=2.0)
+    with pytest.raises(SensorFault, match=says):
+        cell.sequence.pick(grasp())
+    assert "lift" not in cell.phases
 
 
 def test_a_gripper_that_cannot_be_calibrated_is_a_sensor_fault(cell):
@@ -281,3 +402,24 @@ def test_a_plan_that_fails_has_its_type(motions, monkeypatch):
 def test_an_unknown_planner_names_the_choices():
     with pytest.raises(ConfigError, match="ompl"):
         Motions("left", "moveit", MotionSettings(), TABLE, seed=0)
+
+
+@pytest.mark.parametrize(
+    "cls, values, key",
+    [
+        *[(ArmSettings, {key: 0.0}, key) for key in ArmSettings.model_fields if key != "contact_backoff"],
+        *[(HandSettings, {key: 0.0}, key) for key in HandSettings.model_fields],
+        (ArmSettings, {"contact_samples": -3}, "contact_samples"),
+        (ArmSettings, {"contact_backoff": -0.001}, "contact_backoff"),
+        (ArmSettings, {"tracking_tolerance": float("nan")}, "tracking_tolerance"),
+        (ArmSettings, {"period": 0.05}, "max_step must be at least the period"),
+        (ArmSettings, {"period": 0.03, "command_timeout": 0.02}, "command_timeout must be longer than the period"),
+        (HandSettings, {"moving_force": 101.0}, "moving_force"),
+        (SequenceSettings, {"place_x": [0.9, 0.5]}, "place_x is \\[0.9, 0.5\\]; expected \\[smaller, larger\\]"),
+        (SequenceSettings, {"place_y": [0.3, 0.3]}, "place_y"),
+        (SequenceSettings, {"least_lift": 0.3}, "least_lift"),
+    ],
+)
+def test_settings_out_of_range_are_named(cls, values, key):
+    with pytest.raises(ConfigError, match=f"node: key '?.*{key}"):
+        parse_settings(cls, values, "node")

@@ -59,7 +59,7 @@ def label_grasp(samples: Sequence[GripperSample], force_threshold: float, max_ag
     force = sum(sample.force for sample in samples) / len(samples)
     position = sum(sample.position for sample in samples) / len(samples)
     gripping = 2 * sum(bool(sample.gripping) for sample in samples) > len(samples)
-    problem = next(filter(None, (_problem(sample, max_age) for sample in samples)), "")
+    problem = next(filter(None, (untrustworthy(sample, max_age) for sample in samples)), "")
     if problem:
         return Label(Outcome.SENSOR_FAULT, force, position, gripping, problem)
     held = gripping and force >= force_threshold
@@ -68,7 +68,12 @@ def label_grasp(samples: Sequence[GripperSample], force_threshold: float, max_ag
     return Label(Outcome.SUCCESS if held else Outcome.FAILURE, force, position, gripping, message)
 
 
-def _problem(sample: GripperSample, max_age: float) -> str:
+def untrustworthy(sample: GripperSample, max_age: float) -> str:
+    """Why a sample cannot be trusted; empty where it can.
+
+    Args:
+        max_age: a sample older than this (s) is stale.
+    """
     if sample.age > max_age:
         return f"the gripper's state is {sample.age:.2f} s old (at most {max_age:g} s)"
     if not sample.calibrated:

@@ -8,6 +8,7 @@ from collections import deque
 from typing import Callable, Deque, Optional, Tuple
 
 import numpy as np
+from pydantic import Field, model_validator
 from scipy.interpolate import CubicHermiteSpline
 
 from grasp_learning.config import Settings
@@ -20,22 +21,30 @@ GRID = 0.01  # s of trajectory time between precomputed samples
 class ArmSettings(Settings):
     """How an arm is streamed and watched; config/arm_executor.yaml says what each key means."""
 
-    period: float = 0.01
-    max_step: float = 0.03
-    command_timeout: float = 0.5
-    tracking_tolerance: float = 0.2
-    tracking_window: float = 0.3
-    goal_tolerance: float = 0.02
-    hold_tolerance: float = 0.05
-    settle_timeout: float = 3.0
-    joint_state_timeout: float = 0.2
-    clock_timeout: float = 5.0
-    cancel_stop_time: float = 0.2
-    contact_stop_time: float = 0.05
-    contact_force: float = 18.0
-    contact_samples: int = 2
-    contact_backoff: float = 0.004
-    contact_settle_time: float = 0.5
+    period: float = Field(0.01, gt=0, le=0.1)
+    max_step: float = Field(0.03, gt=0, le=0.1)
+    command_timeout: float = Field(0.5, gt=0, le=1)
+    tracking_tolerance: float = Field(0.2, gt=0)
+    tracking_window: float = Field(0.3, gt=0)
+    goal_tolerance: float = Field(0.02, gt=0)
+    hold_tolerance: float = Field(0.05, gt=0)
+    settle_timeout: float = Field(3.0, gt=0)
+    joint_state_timeout: float = Field(0.2, gt=0)
+    clock_timeout: float = Field(5.0, gt=0)
+    cancel_stop_time: float = Field(0.2, gt=0)
+    contact_stop_time: float = Field(0.05, gt=0)
+    contact_force: float = Field(18.0, gt=0)
+    contact_samples: int = Field(2, ge=1)
+    contact_backoff: float = Field(0.004, ge=0)
+    contact_settle_time: float = Field(0.5, gt=0)
+
+    @model_validator(mode="after")
+    def _consistent(self):
+        if self.max_step < self.period:
+            raise ValueError("max_step must be at least the period, or no motion reaches its speed")
+        if self.command_timeout <= self.period:
+            raise ValueError("command_timeout must be longer than the period, or the robot drops every command")
+        return self
 
 
 class Contact:
@@ -228,8 +237,8 @@ class Arm:
         def arrived() -> bool:
             return self.tracking_error(stream.command) < limit
 
-        # commands may be under way for a while under a fast simulated clock: only both clocks together end the wait
-        # not what commanded() says: an arm that lags far behind would be told to stay where it is
+        # Only both clocks together end the wait: commands may be under way for a while under a fast simulated clock.
+        # The goal is held, not what commanded() says: an arm that lags far behind would be told to stay where it is.
         while not self.wait(arrived, timeout, stream.command):
             if self.clock.wall() >= end:
                 break

@@ -81,6 +81,12 @@ class GripperFeed:
             age=self._clock.now() - arrived,
         )
 
+    def echo(self) -> Tuple[str, int]:
+        """Sender and sequence of the last command that the gripper took; ("", 0) where it says nothing of that."""
+        if self._latest is None:
+            return "", 0
+        return self._latest[0].command_sender, self._latest[0].command_sequence
+
     def moving(self) -> bool:
         """Whether the gripper says that its fingers move."""
         return self._latest is not None and self._latest[0].moving == EndEffectorState.STATE_TRUE

@@ -1,9 +1,11 @@
 """A gripper behind baxter_interface.Gripper: open, close, calibrate and read, each within a deadline."""
 
-from typing import Callable, List
+from typing import Callable, List, Tuple
+
+from pydantic import Field
 
 from grasp_learning.config import Settings
-from grasp_learning.labelling import GripperSample
+from grasp_learning.labelling import GripperSample, untrustworthy
 from grasp_learning.ros.background import Task
 from grasp_learning.ros.faults import RobotFault, SensorFault
 
@@ -11,17 +13,19 @@ from grasp_learning.ros.faults import RobotFault, SensorFault
 class HandSettings(Settings):
     """How the gripper is driven and read; config/arm_executor.yaml says what each key means."""
 
-    velocity: float = 50.0
-    moving_force: float = 40.0
-    holding_force: float = 30.0
-    move_timeout: float = 3.0
-    steady_time: float = 0.15
-    steady_band: float = 1.0
-    open_position: float = 80.0
-    calibrate_timeout: float = 8.0
-    sdk_timeout: float = 20.0
-    state_timeout: float = 1.0
-    read_time: float = 0.2
+    velocity: float = Field(50.0, gt=0, le=100)
+    moving_force: float = Field(40.0, gt=0, le=100)
+    holding_force: float = Field(30.0, gt=0, le=100)
+    begin_timeout: float = Field(1.0, gt=0)
+    move_timeout: float = Field(3.0, gt=0)
+    steady_time: float = Field(0.15, gt=0)
+    steady_band: float = Field(1.0, gt=0, le=100)
+    open_position: float = Field(80.0, gt=0, le=100)
+    configure_timeout: float = Field(2.0, gt=0)
+    calibrate_timeout: float = Field(8.0, gt=0)
+    sdk_timeout: float = Field(20.0, gt=0)
+    state_timeout: float = Field(1.0, gt=0)
+    read_time: float = Field(0.2, gt=0)
 
 
 class Hand:
@@ -38,12 +42,13 @@ class Hand:
         self.settings = settings
         self._gripper, self._feed, self._wait, self._clock = gripper, feed, wait, clock
         self._configured = False
+        self._before: Tuple[Tuple[str, int], float] = (("", 0), 0.0)  # what the state said before the last command
 
     def prepare(self) -> None:
         """Calibrate the gripper if it is not, and set its parameters.
 
         Raises:
-            SensorFault: no state, an error that stays, or a calibration that failed.
+            SensorFault: no state, an error that stays, a calibration that failed, or parameters not confirmed.
         """
         self._fresh()
         if self._gripper.error():
@@ -61,9 +66,24 @@ class Hand:
                 raise SensorFault(f"the gripper could not be calibrated within {timeout:g} s; is anything in its way?")
             self._configured = False  # a calibration sets the defaults again
         if not self._configured:
-            keys = ("velocity", "moving_force", "holding_force")
-            self._gripper.set_parameters({key: getattr(self.settings, key) for key in keys})
+            self._configure()
             self._configured = True
+
+    def _configure(self) -> None:
+        """Set the parameters and have them confirmed: with other forces, labels would mean something else."""
+        keys, timeout = ("velocity", "moving_force", "holding_force"), self.settings.configure_timeout
+        self._gripper.set_parameters({key: getattr(self.settings, key) for key in keys})
+        begin = self._clock.now()
+        # set_parameters sends one message; a blocking command is sent again until the state echoes it
+        bounded(
+            lambda: self._gripper.command("configure", block=True, timeout=timeout, args=self._gripper.parameters()),
+            self.settings.sdk_timeout,
+            "setting the gripper's parameters",
+        )
+        # the SDK does not say whether it saw the echo, but only without it the whole time passes; a gripper that has
+        # never echoed anything (as in some simulators) is taken at its word
+        if self._clock.now() - begin >= timeout and self._feed.echo()[0]:
+            raise SensorFault(f"the gripper did not confirm its parameters within {timeout:g} s")
 
     def start_open(self) -> None:
         """Begin to open; does not wait.
@@ -92,23 +112,56 @@ class Hand:
             position = self._fresh().position
             raise SensorFault(f"the gripper did not open: position {position:.0f} %, expected {opened:g} % or more")
 
-    def wait_closed(self) -> None:
+    def wait_closed(self) -> bool:
         """Hold the arm still until the fingers rest, on an object or closed.
 
+        Returns:
+            False where they still crept at the deadline, as when they press on something that gives way: they are
+            as closed as they get, and the reading after the lift decides.
+
         Raises:
-            SensorFault: they still move at the deadline, or their state is old.
+            SensorFault: they never began to move, or their state is old or nonsense.
         """
-        last = [self._fresh().position, self._clock.now()]
+        self._wait_begun()
+        first = self._fresh()
+        steady = [first.position, self._clock.now() - first.age]
 
         def at_rest() -> bool:
-            position, now = self._fresh().position, self._clock.now()
-            if abs(position - last[0]) > self.settings.steady_band or self._feed.moving():
-                last[:] = [position, now]
+            sample = self._fresh()
+            # by the states' own times: none for a while is no rest
+            stamp = self._clock.now() - sample.age
+            if abs(sample.position - steady[0]) > self.settings.steady_band or self._feed.moving():
+                steady[:] = [sample.position, stamp]
             # some simulators never say "moving": a steady position decides
-            return now - last[1] >= self.settings.steady_time
+            return stamp - steady[1] >= self.settings.steady_time
 
-        if not self._wait(at_rest, self.settings.move_timeout):
-            raise SensorFault(f"the gripper still moved {self.settings.move_timeout:g} s after the command to close")
+        rests = self._wait(at_rest, self.settings.move_timeout)
+        problem = untrustworthy(self._fresh(), self.settings.state_timeout)
+        if problem:
+            raise SensorFault(problem)
+        return rests
+
+    def _wait_begun(self) -> None:
+        """Hold the arm still until the fingers move, or have taken the command and still rest: they are there.
+
+        Raises:
+            SensorFault: neither, in time.
+        """
+        echo, position = self._before
+        timeout = self.settings.begin_timeout
+
+        def begun() -> bool:
+            sample = self._fresh()
+            grips = bool(sample.gripping) and self._feed.echo() != echo
+            return grips or abs(sample.position - position) > self.settings.steady_band or self._feed.moving()
+
+        # messages may be under way for a while under a fast simulated clock: only both clocks together end the wait
+        end = self._clock.wall() + timeout
+        while not self._wait(begun, timeout):
+            if self._feed.echo() != echo:
+                return
+            if self._clock.wall() >= end:
+                raise SensorFault(f"the gripper did not begin to close within {timeout:g} s; is its driver running?")
 
     def read(self) -> List[GripperSample]:
         """Samples of the gripper's state over the reading time, the arm held still."""
@@ -129,7 +182,7 @@ class Hand:
         return bool(sample.gripping) or sample.force >= force
 
     def _command(self, command: Callable) -> None:
-        self._fresh()
+        self._before = (self._feed.echo(), self._fresh().position)
         if not command():
             raise SensorFault("the gripper refused to move: it is not calibrated")
 

@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from grasp_learning.config import Settings
 from grasp_learning.geometry import top_down_pose
 from grasp_learning.labelling import Label, label_grasp
+from grasp_learning.motion.planner import wrist_alternatives
 from grasp_learning.robot_description import NEUTRAL
 from grasp_learning.ros.arm import Contact
 from grasp_learning.ros.background import Task
@@ -41,6 +42,16 @@ class SequenceSettings(Settings):
     picture_timeout: float = Field(12.0, gt=0)
     yaws: int = Field(8, ge=1)
     at_rest_tolerance: float = Field(0.05, gt=0)
+
+    @model_validator(mode="after")
+    def _consistent(self):
+        for name in ("place_x", "place_y"):
+            low, high = getattr(self, name)
+            if low >= high:
+                raise ValueError(f"{name} is [{low:g}, {high:g}]; expected [smaller, larger]")
+        if self.least_lift > self.lift_height:
+            raise ValueError(f"least_lift ({self.least_lift:g} m) is more than lift_height ({self.lift_height:g} m)")
+        return self
 
 
 @dataclass
@@ -131,24 +142,25 @@ class PickSequence:
         descent = self._to_pregrasp(grasp)
         self._hand.wait_open()
         touched = self._descend(descent)
-        before = self._close()
+        at_rest = self._close()
         lift_from = self._motions.height(self._arm.q())
-        self._lift(report, before)
+        self._lift(report)
         label = self._read(report, touched)
-        self._put_back(label, lift_from)
         report.outcome, report.message = label.outcome, label.message
         if touched:
             report.message += f"; contact {lift_from - grasp.z:.3f} m above the grasp"
+        if not at_rest:
+            report.message += "; the fingers still crept when the lift began"
+        report.message += self._put_back_if_possible(lift_from)
         if label.outcome is Outcome.SENSOR_FAULT:
-            raise SensorFault(label.message)
+            raise SensorFault(report.message)
 
     def _to_pregrasp(self, grasp: Grasp):
         """Go over the grasp with the wrist at its angle; the straight descent from there."""
         arm, limits = self._arm, self.settings
         drop = max(limits.lift_height, limits.approach_height - PREGRASP_MARGIN)
         # a symmetric gripper grasps alike at both angles
-        angles = (grasp.theta, grasp.theta + np.pi)
-        poses = [top_down_pose(grasp.x, grasp.y, grasp.z + drop, angle) for angle in angles]
+        poses = wrist_alternatives(top_down_pose(grasp.x, grasp.y, grasp.z + drop, grasp.theta))
         path = self._motions.to_pregrasp(arm.commanded(), poses, drop, arm.other_q())
         descent = self._motions.shift(path.positions[-1], (0.0, 0.0, -drop), arm.other_q(), limits.descent_speed)
         arm.follow(path)
@@ -163,15 +175,15 @@ class PickSequence:
         limits = self._arm.settings
         return Contact(self._arm.vertical_force, limits.contact_force, limits.contact_samples, self._motions.height)
 
-    def _close(self) -> Task:
-        """Close on what is there; the picture that is being taken meanwhile."""
+    def _close(self) -> bool:
+        """Close on what is there; whether the fingers came to rest."""
         self._phase("close")
         self._hand.start_close()
-        picture = Task(self._take_picture, "picture before the lift")
-        self._hand.wait_closed()
-        return picture
+        return self._hand.wait_closed()
 
-    def _lift(self, report: PickReport, before: Task) -> None:
+    def _lift(self, report: PickReport) -> None:
+        # only now: the picture is of the fingers on what they closed on
+        before = Task(self._take_picture, "picture before the lift")
         q, limits = self._arm.commanded(), self.settings
         path = self._motions.rise(q, limits.lift_height, limits.least_lift, self._arm.other_q(), limits.lift_speed)
         report.images["before_lift"] = self._picture(before)
@@ -206,7 +218,24 @@ class PickSequence:
             raise SensorFault(f"no wrist picture within {self.settings.picture_timeout:g} s")
         return task.result()
 
-    def _put_back(self, label: Label, pick_height: float) -> None:
+    def _put_back_if_possible(self, pick_height: float) -> str:
+        """Put the object back; why that failed, for a person.
+
+        The grasp was executed and read, so its label stands whatever happens now: dropping it would count held
+        objects, which take longer to put back, less often. A robot that stays broken fails the next approach.
+
+        Raises:
+            Cancelled: stop means stop.
+        """
+        try:
+            self._put_back(pick_height)
+        except Cancelled:
+            raise
+        except StepError as error:
+            return f"; putting the object back failed: {error}{self._retreat()}"
+        return ""
+
+    def _put_back(self, pick_height: float) -> None:
         """Open over the arm's half of the table, low if something is held, and clear the table."""
         self._phase("release")
         if self._hand.holds_something(self.settings.force_threshold):
