@@ -1,14 +1,13 @@
 """The node that moves one arm: actions ~approach and ~pick."""
 
 import sys
-import threading
 import time
 from typing import Callable, Literal, Tuple
 
 import actionlib
 import numpy as np
 import rospy
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from grasp_learning.calibration import load_calibration
 from grasp_learning.config import ConfigError, Settings, parse_settings
@@ -28,6 +27,7 @@ from grasp_learning.ros.camera_client import CameraTimeouts, FreshImage
 from grasp_learning.ros.clock import RosClock
 from grasp_learning.ros.faults import Cancelled, RobotFault, StepError
 from grasp_learning.ros.feeds import GripperFeed, JointFeed
+from grasp_learning.ros.goals import GoalRunner
 from grasp_learning.ros.hand import Hand, HandSettings, bounded
 from grasp_learning.ros.motions import Motions
 from grasp_learning.ros.pick_sequence import PickSequence, SequenceSettings
@@ -43,7 +43,6 @@ SDK_NAMES = (
     "robot/set_super_stop",
 )
 SDK_GRIPPER_NAMES = ("state", "properties", "command", "rsdk/set_properties", "rsdk/set_state")
-
 
 ENABLE_ATTEMPTS = 3
 ENABLE_SETTLE = 0.3  # s
@@ -66,7 +65,16 @@ class ArmExecutorSettings(Settings):
     gripper: HandSettings = HandSettings()
     sequence: SequenceSettings = SequenceSettings()
     motion: MotionSettings = MotionSettings()
-    camera: CameraTimeouts = CameraTimeouts()
+    camera: CameraTimeouts = CameraTimeouts(ros=10.0)
+
+    @field_validator("image_topic", "info_topic")
+    @classmethod
+    def _is_template(cls, value: str) -> str:
+        try:
+            value.format(arm="left")
+        except (KeyError, IndexError, ValueError):
+            raise ValueError("expected a topic's name in which only {arm} stands for something") from None
+        return value
 
 
 class ArmExecutor:
@@ -91,18 +99,17 @@ class ArmExecutor:
         self._motions = Motions(
             settings.arm, settings.planner, settings.motion, load_calibration(settings.calibration).table, settings.seed
         )
-        self._busy = threading.Lock()
         self._connect()
+        self._goals = GoalRunner(self._arm, self._motions)
         self._sequence = PickSequence(
             self._arm,
             self._hand,
             self._motions,
             self._take_picture,
             self._query_held,
-            self._announce,
+            self._goals.announce,
             settings.sequence,
         )
-        self._feedback: Callable[[str], None] = lambda phase: None
 
     def _connect(self) -> None:
         """Find the robot.
@@ -166,7 +173,7 @@ class ArmExecutor:
             now = rospy.get_time()
             if now < newest - 1.0:
                 rospy.logwarn("ROS time jumped back by %.1f s; offering the actions anew", newest - now)
-                with self._busy:
+                with self._goals.busy:
                     self._withdraw_actions()
                     self._offer_actions()
             newest = now
@@ -215,7 +222,7 @@ class ArmExecutor:
             self._sequence.approach(region)
             return Outcome.SUCCESS
 
-        self._execute(self._approach, ApproachResult(), ApproachFeedback, run)
+        self._goals.run(self._approach, ApproachResult(), ApproachFeedback, run)
 
     def _on_pick(self, goal) -> None:
         def run(result: PickResult) -> Outcome:
@@ -229,47 +236,13 @@ class ArmExecutor:
             result.after_lift_image = report.images["after_lift"]
             return report.outcome
 
-        self._execute(self._pick, PickResult(), PickFeedback, run)
+        self._goals.run(self._pick, PickResult(), PickFeedback, run)
 
     def _check_arm(self, arm: str) -> None:
         if arm != self._settings.arm:
             raise RobotFault(f"this executor moves the {self._settings.arm} arm, not '{arm}'")
 
-    def _execute(self, server, result, feedback_class, run: Callable) -> None:
-        """Run one goal and report its outcome."""
-        if not self._busy.acquire(blocking=False):
-            result.outcome, result.message = str(Outcome.ABORTED), "the arm is busy with another goal"
-            server.set_aborted(result, result.message)
-            return
-        try:
-            self._motions.planning_time = 0.0
-            self._arm.cancelled = server.is_preempt_requested
-            self._feedback = lambda phase: server.publish_feedback(feedback_class(phase=phase))
-            try:
-                result.outcome = str(run(result))
-            except StepError as error:
-                result.outcome, result.message = str(error.outcome), str(error)
-            result.planning_time = self._motions.planning_time
-        finally:
-            self._arm.cancelled = lambda: False
-            self._busy.release()
-        self._finish(server, result)
-
-    def _finish(self, server, result) -> None:
-        outcome = Outcome(result.outcome)
-        if outcome in (Outcome.SUCCESS, Outcome.FAILURE):
-            server.set_succeeded(result, result.message)
-            return
-        rospy.logwarn("%s: %s", result.outcome, result.message)
-        if outcome is Outcome.ABORTED and server.is_preempt_requested():
-            server.set_preempted(result, result.message)
-        else:
-            server.set_aborted(result, result.message)
-
     # --- what the sequence asks for ----------------------------------------------------------------------------------
-
-    def _announce(self, phase: str) -> None:
-        self._feedback(phase)
 
     def _take_picture(self):
         """A fresh picture of the wrist camera as sensor_msgs/CompressedImage."""

@@ -1,0 +1,144 @@
+"""The arm_executor node's own parts without a robot: its settings, and goals that always end with a typed outcome."""
+
+import logging
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+pytest.importorskip("rospy")
+pytest.importorskip("grasp_learning.msg", reason="the workspace's messages are not built or not sourced")
+
+import yaml
+from grasp_learning.msg import PickFeedback, PickResult
+
+from grasp_learning.config import ConfigError, parse_settings
+from grasp_learning.ros.arm_executor import ArmExecutorSettings
+from grasp_learning.ros.faults import Cancelled, SensorFault
+from grasp_learning.ros.goals import GoalRunner
+from grasp_learning.trial import Outcome
+
+CONFIG = Path(__file__).parents[1] / "config" / "arm_executor.yaml"
+LAUNCHED = {"arm": "left", "calibration": "a file"}
+
+
+class FakeServer:
+    """A SimpleActionServer that keeps what it was told."""
+
+    def __init__(self):
+        self.preempt, self.ended, self.phases = False, [], []
+        self.set_succeeded = self._end("succeeded")
+        self.set_aborted = self._end("aborted")
+        self.set_preempted = self._end("preempted")
+
+    def _end(self, how):
+        return lambda result, text: self.ended.append((how, result.outcome, result.message))
+
+    def is_preempt_requested(self):
+        return self.preempt
+
+    def publish_feedback(self, feedback):
+        self.phases.append(feedback.phase)
+
+
+@pytest.fixture
+def arm():
+    return SimpleNamespace(cancelled=lambda: False)
+
+
+@pytest.fixture
+def goals(arm):
+    return GoalRunner(arm, SimpleNamespace(planning_time=0.0))
+
+
+def run(goals, work, preempt=False):
+    server, result = FakeServer(), PickResult()
+    server.preempt = preempt
+    goals.run(server, result, PickFeedback, work)
+    assert len(server.ended) == 1
+    return server, result
+
+
+def raising(error):
+    def work(result):
+        raise error
+
+    return work
+
+
+def test_a_goal_that_is_done_succeeds_and_tells_its_phases(goals, arm):
+    def work(result):
+        goals.announce("close")
+        goals._motions.planning_time = 0.25
+        return Outcome.FAILURE
+
+    server, result = run(goals, work)
+    assert server.ended[0][:2] == ("succeeded", "FAILURE") and server.phases == ["close"]
+    assert result.planning_time == 0.25
+
+
+@pytest.mark.parametrize("error", [ValueError("a spline of one point"), ZeroDivisionError("division by zero")])
+def test_an_error_of_the_node_itself_is_a_robot_fault_with_a_traceback_in_the_log(goals, arm, error, caplog):
+    with caplog.at_level(logging.ERROR):
+        server, _ = run(goals, raising(error))
+    how, outcome, message = server.ended[0]
+    assert (how, outcome) == ("aborted", "ROBOT_FAULT")
+    assert type(error).__name__ in message and str(error) in message
+    assert "Traceback" in caplog.text and "in work" in caplog.text
+    # and the node goes on
+    assert run(goals, lambda result: Outcome.SUCCESS)[0].ended[0][1] == "SUCCESS"
+
+
+def test_a_fault_has_its_type_and_its_message(goals):
+    server, _ = run(goals, raising(SensorFault("no picture")))
+    assert server.ended == [("aborted", "SENSOR_FAULT", "no picture")]
+
+
+@pytest.mark.parametrize("preempt, how", [(True, "preempted"), (False, "aborted")])
+def test_a_cancelled_goal_is_preempted(goals, preempt, how):
+    server, _ = run(goals, raising(Cancelled("stopped")), preempt)
+    assert server.ended == [(how, "ABORTED", "stopped")]
+
+
+def test_a_second_goal_is_aborted_and_the_first_goes_on(goals):
+    second = []
+
+    def work(result):
+        second.append(run(goals, lambda result: Outcome.SUCCESS)[0].ended[0])
+        return Outcome.SUCCESS
+
+    server, _ = run(goals, work)
+    assert second == [("aborted", "ABORTED", "the arm is busy with another goal")]
+    assert server.ended[0][:2] == ("succeeded", "SUCCESS")
+
+
+def test_the_file_holds_the_defaults():
+    settings = parse_settings(ArmExecutorSettings, {**yaml.safe_load(CONFIG.read_text()), **LAUNCHED}, str(CONFIG))
+    assert settings == ArmExecutorSettings(**LAUNCHED)
+
+
+@pytest.mark.parametrize(
+    "change, says",
+    [
+        ({"arm": "middle"}, "key 'arm' is 'middle'.*'left' or 'right'"),
+        ({"arm": None}, "key 'arm'"),
+        ({"enable": "often"}, "key 'enable' is 'often'.*'always', 'start' or 'never'"),
+        ({"seed": -1}, "key 'seed'"),
+        ({"streaming": {"period": "fast"}}, "key 'streaming.period' is 'fast'.*number"),
+        ({"streaming": {"contact_stop_time": 0.0}}, "key 'streaming.contact_stop_time'"),
+        ({"gripper": {"speed": 3}}, "key 'gripper.speed' is unknown"),
+        ({"gripper": 3}, "key 'gripper'"),
+        ({"sequence": {"place_x": [0.9, 0.5]}}, "key 'sequence'.*place_x"),
+        ({"motion": {"planning_time": -1.0}}, "key 'motion.planning_time'"),
+        ({"image_topic": "/cameras/{side}/image"}, "key 'image_topic'.*only {arm}"),
+        ({"info_topic": "/cameras/{arm/image"}, "key 'info_topic'.*only {arm}"),
+    ],
+)
+def test_a_malformed_parameter_is_named_with_what_was_expected(change, says):
+    with pytest.raises(ConfigError, match=f"/left/arm_executor: {says}"):
+        parse_settings(ArmExecutorSettings, {**LAUNCHED, **change}, "/left/arm_executor")
+
+
+def test_a_missing_parameter_is_named():
+    with pytest.raises(ConfigError, match="key 'calibration' is missing"):
+        parse_settings(ArmExecutorSettings, {"arm": "left"}, "/left/arm_executor")
