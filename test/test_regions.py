@@ -227,6 +227,17 @@ def test_a_restarted_finder_needs_no_empty_table(scene, tmp_path):
     assert [region.arm for region in restarted.find(*scene.picture([RED_BOX]))] == ["left"]
 
 
+def test_a_background_of_another_session_is_not_used(scene, tmp_path):
+    path = tmp_path / "background.npz"
+    learnt(scene).save(path, "monday")
+    restarted = RegionFinder(SETTINGS, CALIBRATION, CAMERA)
+    for other in ("tuesday", ""):
+        with pytest.raises(BackgroundError, match="learnt in another session.*reset_background"):
+            restarted.load(path, other)
+        assert not restarted.has_background
+    assert restarted.load(path, "monday")
+
+
 def test_background_files_that_cannot_be_used(scene, tmp_path):
     finder = RegionFinder(SETTINGS, CALIBRATION, CAMERA)
     assert not finder.load(tmp_path / "none.npz")

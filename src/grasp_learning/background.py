@@ -156,14 +156,16 @@ def _robust_plane(basis: np.ndarray, ratio: np.ndarray, rounds: int = 4) -> np.n
     return coefficients
 
 
-def save_background(background: Background, path, labels: Mapping[str, Sequence[float]]) -> None:
+def save_background(background: Background, path, labels: Mapping[str, Sequence[float]], session: str) -> None:
     """Write a background to an npz file, whole or not at all.
 
     Args:
         labels: numbers that say what it belongs to (camera, table); compared when it is loaded.
+        session: name of the session it was learnt in; compared likewise.
     """
     path = Path(path)
     arrays = {f"frame{index}": _png(frame) for index, frame in enumerate(background.frames)}
+    arrays["session"] = np.array(session)
     arrays.update({f"label_{name}": np.asarray(value, float) for name, value in labels.items()})
     partial = path.with_name(path.name + ".partial")
     with open(partial, "wb") as file:
@@ -173,11 +175,13 @@ def save_background(background: Background, path, labels: Mapping[str, Sequence[
     os.replace(partial, path)
 
 
-def load_background(path, settings: BackgroundSettings, labels: Mapping[str, Sequence[float]]) -> Optional[Background]:
+def load_background(
+    path, settings: BackgroundSettings, labels: Mapping[str, Sequence[float]], session: str
+) -> Optional[Background]:
     """Read a background; None where there is no such file.
 
     Raises:
-        BackgroundError: the file is broken, or was learnt with another camera or table.
+        BackgroundError: the file is broken, or was learnt in another session or with another camera or table.
     """
     path = Path(path)
     if not path.exists():
@@ -189,6 +193,9 @@ def load_background(path, settings: BackgroundSettings, labels: Mapping[str, Seq
         frames = [cv2.imdecode(arrays[name], cv2.IMREAD_COLOR) for name in sorted(arrays) if name.startswith("frame")]
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, cv2.error) as error:
         raise BackgroundError(f"{path} is no background file ({error}): {remedy}") from None
+    if str(arrays.get("session", "")) != session:
+        # since then the light, the table or the Kinect may have been changed by hand
+        raise BackgroundError(f"{path} was learnt in another session: {remedy}")
     for name, value in labels.items():
         known = arrays.get(f"label_{name}")
         if known is None or known.shape != np.shape(value) or not np.allclose(known, value, atol=1e-6):

@@ -7,6 +7,7 @@ import numpy as np
 
 GREEN = (0, 255, 0)  # BGR
 RED = (0, 0, 255)
+ARM_COLORS = {"left": (255, 128, 0), "right": (0, 128, 255), "": (128, 128, 128)}  # "": no arm
 Color = Tuple[int, int, int]
 
 

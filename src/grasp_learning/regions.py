@@ -158,21 +158,24 @@ class RegionFinder:
         """Learn the empty table from BGR pictures; what was learnt before is forgotten."""
         self._background = Background([self._compared(image) for image in images], self._settings.background)
 
-    def save(self, path) -> None:
+    def save(self, path, session: str = "") -> None:
         """Write the learnt background to a file, so that a restarted node does not need an empty table.
+
+        Args:
+            session: name of the session; the file is of use in the same one only.
 
         Raises:
             BackgroundError: nothing was learnt.
         """
-        save_background(self._learnt(), path, self._labels())
+        save_background(self._learnt(), path, self._labels(), session)
 
-    def load(self, path) -> bool:
+    def load(self, path, session: str = "") -> bool:
         """Read a background; False where there is no such file.
 
         Raises:
-            BackgroundError: the file is broken, or was learnt with another camera or table.
+            BackgroundError: the file is broken, or was learnt in another session or with another camera or table.
         """
-        self._background = load_background(path, self._settings.background, self._labels())
+        self._background = load_background(path, self._settings.background, self._labels(), session)
         return self.has_background
 
     def _labels(self) -> Dict[str, np.ndarray]:

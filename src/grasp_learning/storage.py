@@ -17,13 +17,14 @@ import datetime
 import errno
 import fcntl
 import hashlib
+import math
 import os
 import re
 import threading
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Mapping, Set, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Set, Tuple
 
 import yaml
 from pydantic import Field
@@ -406,6 +407,42 @@ def count_trials(folder) -> int:
         CollectionError: a file cannot be read, or a line is not a trial; the message names it.
     """
     return sum(1 for _ in trials_of(folder))
+
+
+def count_attempts(folder, arm: str) -> int:
+    """How many attempts of an arm a folder knows of, with a label or without; 0 where there is no collection yet.
+
+    Raises:
+        CollectionError: a file cannot be read, or a line is malformed; the message names it.
+    """
+    folder = Path(folder)
+    lines = [*(line for _, line in _read_trial_lines(folder)), *faults_of(folder)]
+    return sum(line["arm"] == arm for line in lines)
+
+
+def newest_number(folder) -> int:
+    """The highest number of a finished trial, whether its bag is still there or not; 0 where there is none.
+
+    Raises:
+        CollectionError: a file cannot be read, or a line is not a trial; the message names it.
+    """
+    return max((line["number"] for _, line in _read_trial_lines(Path(folder))), default=0)
+
+
+def find_trial(folder, arm: str, start: float, after: int = 0) -> int:
+    """Number of the finished trial of an arm that began at a time, 0 where there is none.
+
+    Args:
+        start: robot's time (s).
+        after: look at trials with higher numbers only: the clocks of several runs may show the same time.
+
+    Raises:
+        CollectionError: a file cannot be read, or a line is not a trial; the message names it.
+    """
+    for line in trials_of(folder):
+        if line["number"] > after and line["arm"] == arm and abs(line.get("start", math.inf) - start) < 1e-6:
+            return line["number"]
+    return 0
 
 
 def missing_of(folder) -> List[Dict[str, Any]]:

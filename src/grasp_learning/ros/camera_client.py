@@ -20,6 +20,7 @@ from grasp_learning.ros import conversions
 from grasp_learning.ros.calls import Deadline
 from grasp_learning.ros.faults import SensorFault
 
+JOINT_STATES = "robot/joint_states"
 _BUFFER = 2**25  # bytes; with rospy's default of 64 KiB a queue of one still yields old pictures
 
 

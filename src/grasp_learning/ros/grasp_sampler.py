@@ -12,7 +12,7 @@ Subscribes, each only while a picture is taken:
 Parameters:
     robot_description (str): URDF from which the camera's pose follows; without it the package's own description.
     ~calibration (str): calibration file with the table; '' is that of the simulation. ~mode (str, 'random').
-    ~seed (int, 0). ~data (str, ''): folder of the collection; what it holds is mixed into the seed.
+    ~seed (int, 0): of the draws, with ~data (str, ''), the folder of the collection; see grasp_learning.seeding.
     All keys of config/grasp_sampler.yaml.
 
 Wrong parameters end the node with one line on stderr and exit code 1.
@@ -29,20 +29,20 @@ from pydantic import Field
 from sensor_msgs.msg import Image
 
 from grasp_learning import drawing
-from grasp_learning.calibration import load_calibration
 from grasp_learning.config import ConfigError, Settings, parse_settings
 from grasp_learning.motion.kinematics import Kinematics
 from grasp_learning.patches import patch_box
-from grasp_learning.robot_description import find_package_file
 from grasp_learning.ros import conversions
-from grasp_learning.ros.camera_client import CameraTimeouts, Frame, FreshImage, JointWatch
+from grasp_learning.ros.camera_client import JOINT_STATES, CameraTimeouts, Frame, FreshImage, JointWatch
 from grasp_learning.ros.faults import SensorFault
-from grasp_learning.ros.roi_sampler import COLORS, JOINT_STATES, SIM_CALIBRATION, private_parameters, robot_model
+from grasp_learning.ros.node_setup import private_parameters, robot_model, workcell_calibration
 from grasp_learning.sampling import SamplerSettings, create_sampler
-from grasp_learning.seeding import run_seed
+from grasp_learning.seeding import Draws
 from grasp_learning.srv import SampleGrasp, SampleGraspResponse
 from grasp_learning.storage import CollectionError
 from grasp_learning.trial import ARMS, Grasp, Outcome, Region
+
+STREAM = 1  # of random numbers; roi_sampler has another
 
 
 class GraspSamplerSettings(Settings):
@@ -62,8 +62,8 @@ class GraspSampler:
 
     def __init__(self, settings: GraspSamplerSettings):
         self._settings = settings
-        self._seed = run_seed(settings.seed, settings.data)
-        self._table_z = load_calibration(settings.calibration or find_package_file(SIM_CALIBRATION)).table.z
+        self._draws = Draws(settings.seed, STREAM, settings.data)
+        self._table_z = workcell_calibration(settings.calibration).table.z
         self._sampler = create_sampler(settings.mode, settings.sampler)
         robot = robot_model()
         self._kinematics = {arm: Kinematics(robot, arm) for arm in ARMS}
@@ -82,13 +82,13 @@ class GraspSampler:
             raise rospy.ServiceException(f"the region's arm '{region.arm}' is unknown; choose from {', '.join(ARMS)}")
         try:
             frame, T_base_camera = self._look(region.arm)
-        except SensorFault as error:
+            rng = self._draws.generator(region.arm)
+        except (SensorFault, CollectionError) as error:
             rospy.logwarn("%s", error)
             return SampleGraspResponse(outcome=str(Outcome.SENSOR_FAULT), message=str(error))
         if T_base_camera[2, 3] <= self._table_z:
             message = f"the {region.arm} wrist camera is below the table: check the calibration file and the robot"
             return SampleGraspResponse(outcome=str(Outcome.SENSOR_FAULT), message=message)
-        rng = self._generator(region.arm, frame.stamp)
         step = self._sampler.sample(frame.image, region, frame.camera, T_base_camera, self._table_z, rng)
         response = SampleGraspResponse(outcome=str(step.outcome), message=step.message, camera_info=frame.info)
         quality = self._settings.jpeg_quality
@@ -113,10 +113,6 @@ class GraspSampler:
         with self._lock:
             return frame, kinematics.T_base_camera([joints[name] for name in kinematics.joint_names])
 
-    def _generator(self, arm: str, stamp: float) -> np.random.Generator:
-        """Of the seed, the arm and the picture: a node that restarts does not repeat its draws."""
-        return np.random.default_rng([self._seed, 2 + ARMS.index(arm), round(stamp * 1e6)])
-
     def _show(self, frame: Frame, T_base_camera: np.ndarray, region: Region, grasp: Grasp) -> None:
         if self._overlay.get_num_connections() == 0:
             return
@@ -128,7 +124,7 @@ class GraspSampler:
 def draw_choice(image: np.ndarray, outline: np.ndarray, grasp: Grasp) -> np.ndarray:
     """A copy of a wrist picture with the region's outline (n, 2 px), the patch and the grasp."""
     image = np.array(image)
-    drawing.draw_outline(image, outline, COLORS[grasp.arm])
+    drawing.draw_outline(image, outline, drawing.ARM_COLORS[grasp.arm])
     left, top = patch_box(grasp.u, grasp.v, grasp.patch_size)
     right, bottom = left + grasp.patch_size - 1, top + grasp.patch_size - 1
     drawing.draw_outline(image, [(left, top), (right, top), (right, bottom), (left, bottom)], (255, 255, 255), 1)

@@ -14,8 +14,10 @@ Subscribes, each only while a picture is taken:
 Parameters:
     robot_description (str): URDF whose shapes mask the arms; without it the package's own description.
     ~calibration (str): calibration file with the Kinect's pose and the table; '' is that of the simulation.
-    ~seed (int, 0). ~data (str, ''): folder of the collection; what it holds is mixed into the seed.
-    ~background_file (str, ''): where the learnt background is kept over restarts; '' is nowhere.
+    ~seed (int, 0): of the draws, with ~data (str, ''), the folder of the collection; see grasp_learning.seeding.
+    ~background_file (str, ''): where the learnt background is kept over restarts of the node; '' is nowhere.
+    ~session (str, ''): the file is only read where it was learnt in the session of the same name; a launch gives its
+        own name to each session, for light and table may be others the next day.
     All keys of config/roi_sampler.yaml.
 
 Wrong parameters end the node with one line on stderr and exit code 1.
@@ -24,7 +26,7 @@ Wrong parameters end the node with one line on stderr and exit code 1.
 import sys
 import threading
 from pathlib import Path
-from typing import Dict, List, Optional, Tuple
+from typing import List, Optional, Tuple
 
 import numpy as np
 import rospy
@@ -34,23 +36,19 @@ from std_srvs.srv import Trigger, TriggerResponse
 
 from grasp_learning import drawing
 from grasp_learning.background import BackgroundError
-from grasp_learning.calibration import load_calibration
 from grasp_learning.config import ConfigError, Settings, parse_settings
-from grasp_learning.motion.robot_model import RobotModel
 from grasp_learning.regions import RegionFinder, RegionSettings, sample_region
-from grasp_learning.robot_description import find_package_file, load_urdf
 from grasp_learning.ros import conversions
-from grasp_learning.ros.camera_client import CameraTimeouts, Frame, FreshImage, JointWatch
+from grasp_learning.ros.camera_client import JOINT_STATES, CameraTimeouts, Frame, FreshImage, JointWatch
 from grasp_learning.ros.faults import SensorFault
-from grasp_learning.seeding import run_seed
+from grasp_learning.ros.node_setup import private_parameters, robot_model, workcell_calibration
+from grasp_learning.seeding import Draws
 from grasp_learning.silhouette import Silhouette, UnknownPose
 from grasp_learning.srv import SampleRegion, SampleRegionResponse
 from grasp_learning.storage import CollectionError
 from grasp_learning.trial import ARMS, Outcome, Region
 
-JOINT_STATES = "robot/joint_states"
-SIM_CALIBRATION = "config/calibration/sim.yaml"
-COLORS = {"left": (255, 128, 0), "right": (0, 128, 255), "": (128, 128, 128)}  # BGR
+STREAM = 0  # of random numbers; grasp_sampler has another
 
 
 class RoiSamplerSettings(Settings):
@@ -60,6 +58,7 @@ class RoiSamplerSettings(Settings):
     seed: int = Field(0, ge=0)
     data: str = ""
     background_file: str = ""
+    session: str = ""
     background_pictures: int = Field(8, ge=1)
     use_depth: bool = True
     max_covered: float = Field(0.02, ge=0, le=1)
@@ -74,8 +73,8 @@ class RoiSampler:
 
     def __init__(self, settings: RoiSamplerSettings):
         self._settings = settings
-        self._seed = run_seed(settings.seed, settings.data)
-        self._calibration = load_calibration(settings.calibration or find_package_file(SIM_CALIBRATION))
+        self._draws = Draws(settings.seed, STREAM, settings.data)
+        self._calibration = workcell_calibration(settings.calibration)
         self._silhouette = Silhouette(robot_model())
         depth_topic = "~depth" if settings.use_depth else None
         self._kinect = FreshImage("~color", "~camera_info", depth_topic, settings.timeouts)
@@ -95,10 +94,10 @@ class RoiSampler:
             frame, arms = self._look()
             with self._lock:
                 regions = self._find(frame, arms)
-        except (SensorFault, BackgroundError, UnknownPose) as error:
+            step = sample_region(regions, request.arm, self._draws.generator(request.arm))
+        except (SensorFault, BackgroundError, UnknownPose, CollectionError) as error:
             rospy.logwarn("%s", error)
             return SampleRegionResponse(outcome=str(Outcome.SENSOR_FAULT), message=str(error))
-        step = sample_region(regions, request.arm, self._generator(request.arm, frame.stamp))
         self._show(frame, arms, regions, step.value)
         response = SampleRegionResponse(outcome=str(step.outcome), message=step.message, camera_info=frame.info)
         quality = self._settings.jpeg_quality
@@ -145,10 +144,10 @@ class RoiSampler:
     def _load_background(self) -> None:
         path = self._settings.background_file
         try:
-            if path and self._finder.load(path):
+            if path and self._finder.load(path, self._settings.session):
                 rospy.loginfo("background read from %s", path)
         except BackgroundError as error:
-            rospy.logwarn("%s", error)
+            rospy.loginfo("%s", error)
 
     def _learn(self) -> str:
         images, stamp = [], None
@@ -184,16 +183,12 @@ class RoiSampler:
         try:
             Path(path).parent.mkdir(parents=True, exist_ok=True)
             with self._lock:
-                self._finder.save(path)
+                self._finder.save(path, self._settings.session)
         except OSError as error:
             # it works until the node is restarted, and the person is told
             rospy.logwarn("the background cannot be kept: %s", error)
             return f", but could not be kept ({error})"
         return f" and kept in {path}"
-
-    def _generator(self, arm: str, stamp: float) -> np.random.Generator:
-        """Of the seed, the arm and the picture: a node that restarts does not repeat its draws."""
-        return np.random.default_rng([self._seed, ARMS.index(arm), round(stamp * 1e6)])
 
     # Overlay
 
@@ -212,30 +207,12 @@ def draw_regions(
     image = drawing.tint(np.array(image), arms, (0, 255, 255), 0.35)
     drawing.draw_outline(image, finder.table_outline, (255, 255, 255))
     for region in regions:
-        color, width = COLORS[region.arm], 5 if region is chosen else 2
+        color, width = drawing.ARM_COLORS[region.arm], 5 if region is chosen else 2
         drawing.draw_outline(image, finder.project(region.outline), color, width)
         u, v = region.box[:2]
         label = f"{region.arm or 'no arm'} {100 * region.height:.0f} cm"
         drawing.draw_text(image, label, u, v, color)
     return image
-
-
-def robot_model() -> RobotModel:
-    """The robot that is there, or the package's own description of it.
-
-    Raises:
-        ConfigError: robot_description is no URDF that can be used.
-    """
-    urdf = rospy.get_param("robot_description", "")
-    try:
-        return RobotModel(urdf or load_urdf())
-    except ValueError as error:
-        raise ConfigError(f"parameter robot_description: {error}") from None
-
-
-def private_parameters() -> Dict:
-    """The node's own parameters."""
-    return rospy.get_param("~", {})
 
 
 def main() -> None:
