@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from grasp_learning.collection import Progress, describe_trial
+from grasp_learning.collection import Flags, Progress, State, Streak, describe_trial
 from grasp_learning.trial import Outcome, PickReading, Trial
 
 
@@ -85,3 +85,32 @@ def test_line_after_an_attempt_without_label_says_why():
     trial = Trial(arm="right", mode="random", stage=0, start=0.0, outcome=Outcome.UNREACHABLE, detail="out of reach")
     line = describe_trial(0, trial, Progress(10, 0, start=0.0).snapshot())
     assert "UNREACHABLE" in line and "out of reach" in line and "no label" in line
+
+
+@pytest.mark.parametrize(
+    "flags, state",
+    [
+        ({}, State.STARTING),
+        ({"paused": True}, State.PAUSED),
+        ({"started": True}, State.RUNNING),
+        ({"started": True, "paused": True}, State.PAUSED),
+        ({"started": True, "paused": True, "stopping": True}, State.STOPPING),
+        ({"started": True, "stopping": True, "ended": True}, State.FINISHED),
+        ({"started": True, "stopping": True, "ended": True, "failure": "no light"}, State.FAILED),
+        ({"failure": "no light"}, State.FAILED),
+    ],
+)
+def test_state_follows_from_what_was_asked_whatever_the_order(flags, state):
+    assert Flags(**flags).state is state
+
+
+def test_a_streak_tells_faults_from_empty_tables_and_ends_with_a_recorded_trial():
+    streak = Streak()
+    for outcome in (Outcome.NO_OBJECTS, Outcome.UNREACHABLE, Outcome.ROBOT_FAULT, Outcome.ABORTED):
+        streak.add(outcome, recorded=False)
+    assert (streak.faults, streak.nothing) == (2, 2)
+    # a label that could not be written is a fault
+    streak.add(Outcome.FAILURE, recorded=False)
+    assert (streak.faults, streak.nothing) == (3, 2)
+    streak.add(Outcome.FAILURE, recorded=True)
+    assert (streak.faults, streak.nothing) == (0, 0)

@@ -17,7 +17,7 @@ import yaml
 
 from grasp_learning import storage
 from grasp_learning.storage import Collection, CollectionInfo
-from grasp_learning.storage_errors import NotReadableError, NotWritableError
+from grasp_learning.storage_errors import MalformedCollectionError, NotReadableError, NotWritableError
 from grasp_learning.trial import Grasp, Outcome, PickReading, Region, Trial
 
 FORK = multiprocessing.get_context("fork")
@@ -232,7 +232,7 @@ def test_a_file_instead_of_a_folder_is_told_by_every_reader(tmp_path):
 )
 def test_a_malformed_collection_yaml_is_named(tmp_path, text, told):
     (tmp_path / "collection.yaml").write_text(text)
-    with pytest.raises(storage.MalformedCollectionError, match=told) as error:
+    with pytest.raises(MalformedCollectionError, match=told) as error:
         Collection(tmp_path, info())
     assert str(tmp_path / "collection.yaml") in str(error.value)
 
@@ -262,12 +262,12 @@ def test_a_malformed_line_is_named(tmp_path, name):
     path = tmp_path / name
     lines = path.read_text().splitlines()
     path.write_text("\n".join([lines[0], lines[1][:30]]) + "\n")
-    with pytest.raises(storage.MalformedCollectionError, match=f"{name}, line 2: expected a JSON object"):
+    with pytest.raises(MalformedCollectionError, match=f"{name}, line 2: expected a JSON object"):
         list(storage.trials_of(tmp_path)) + list(storage.faults_of(tmp_path))
-    with pytest.raises(storage.MalformedCollectionError, match="line 2"):
+    with pytest.raises(MalformedCollectionError, match="line 2"):
         Collection(tmp_path, info())
     path.write_text('{"arm": "left"}\n')
-    with pytest.raises(storage.MalformedCollectionError, match="line 1: key '(number|outcome)'"):
+    with pytest.raises(MalformedCollectionError, match="line 1: key '(number|outcome)'"):
         list(storage.trials_of(tmp_path)) + list(storage.faults_of(tmp_path))
 
 
@@ -276,7 +276,7 @@ def test_a_number_that_is_there_twice_is_named(tmp_path):
         collection.add_trial(record(), bag_of)
     path = tmp_path / "trials.jsonl"
     path.write_text(path.read_text() * 2)
-    with pytest.raises(storage.MalformedCollectionError, match="line 2: number 1 is there twice"):
+    with pytest.raises(MalformedCollectionError, match="line 2: number 1 is there twice"):
         list(storage.trials_of(tmp_path))
 
 
@@ -483,3 +483,37 @@ def test_death_before_each_single_step_can_be_resumed(tmp_path, resumed):
         if writer.exitcode == 0:
             break
     assert writer.exitcode == 0 and died > 20
+
+
+def test_who_writes_into_a_folder_is_told(tmp_path):
+    assert storage.writer_of(tmp_path / "nowhere") is None
+    with Collection(tmp_path, info()):
+        assert storage.writer_of(tmp_path) == os.getpid()
+    # the name of a process that is gone, or that holds no lock, stays in the file
+    assert storage.writer_of(tmp_path) is None
+    (tmp_path / ".lock").write_text("4194305\n")
+    assert storage.writer_of(tmp_path) is None
+
+
+@pytest.mark.parametrize("name", ["trials.jsonl", "faults.jsonl"])
+def test_a_damaged_journal_is_told_before_anything_is_written(tmp_path, name):
+    with Collection(tmp_path, info()) as collection:
+        collection.add_trial(record(), bag_of)
+        collection.add_fault(fault())
+    (tmp_path / name).write_bytes(b"\x00\x00\n")
+    with pytest.raises(MalformedCollectionError, match=f"{name}, line 1"):
+        storage.check_usable(tmp_path, {"robot": "sim"})
+
+
+def test_a_trial_is_found_by_its_arm_and_start_among_those_of_this_run(tmp_path):
+    assert storage.newest_number(tmp_path) == 0
+    line = record("left")
+    with Collection(tmp_path, info()) as collection:
+        collection.add_trial(line, bag_of)
+        assert storage.find_trial(tmp_path, "left", line["start"]) == 1
+        assert storage.find_trial(tmp_path, "right", line["start"]) == 0
+        assert storage.find_trial(tmp_path, "left", line["start"] + 0.01) == 0
+        newest = storage.newest_number(tmp_path)
+        assert storage.find_trial(tmp_path, "left", line["start"], after=newest) == 0
+        assert collection.add_trial(line, bag_of)[0] == 2
+        assert storage.find_trial(tmp_path, "left", line["start"], after=newest) == 2

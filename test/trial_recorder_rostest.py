@@ -177,6 +177,23 @@ class TrialRecorderTest(unittest.TestCase):
         self.assertEqual([fault["outcome"] for fault in faults_of(self.folder)], ["UNREACHABLE"])
         self.assertEqual(list(trials_of(self.folder)), [])
 
+    def test_a_trial_that_is_sent_twice_is_written_once(self):
+        self.start()
+        labelled, attempt = self.request(), self.request(arm="right", outcome="UNREACHABLE")
+        answers = []
+        senders = [
+            threading.Thread(target=lambda r=r: answers.append((r, self.record(r)))) for r in [labelled, attempt] * 3
+        ]
+        for sender in senders:
+            sender.start()
+        for sender in senders:
+            sender.join(DEADLINE)
+        self.assertEqual(sorted(answer.number for _, answer in answers), [0, 0, 0, 1, 1, 1])
+        self.assertTrue(all(answer.success for _, answer in answers))
+        self.assertEqual([line["number"] for line in trials_of(self.folder)], [1])
+        self.assertEqual(len(list(faults_of(self.folder))), 1)
+        self.assertEqual(self.record(self.request()).number, 2)
+
     def test_what_does_not_belong_here_is_refused_with_the_reason(self):
         self.start(arms="left")
         wrong = [
@@ -202,10 +219,10 @@ class TrialRecorderTest(unittest.TestCase):
     def test_a_disk_that_fills_up_loses_only_the_trial_at_hand(self):
         self.start()
         resource.prlimit(self.recorder.pid, resource.RLIMIT_FSIZE, (2_000_000, 2_000_000))
-        small, large = self.request(), self.request()
+        small, large, another = self.request(), self.request(), self.request()
         large.kinect_image.data = np.random.default_rng(0).bytes(2_500_000)
         numbers = []
-        for request in (small, large, small):
+        for request in (small, large, another):
             answer = self.record(request)
             numbers.append(answer.number)
             if request is large:
@@ -228,6 +245,7 @@ class TrialRecorderTest(unittest.TestCase):
             kill.start()
             try:
                 while True:
+                    request.trial.start += rospy.Duration.from_sec(1e-3)  # another trial
                     acknowledged.append(self.record(request).number)
             except rospy.ServiceException:
                 kill.join()

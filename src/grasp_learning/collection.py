@@ -1,11 +1,76 @@
 """Bookkeeping of a running collection: who may start a trial, what came out, how fast."""
 
+import enum
 import threading
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Dict
 
 from grasp_learning.trial import Outcome, Trial
+
+
+class State(str, enum.Enum):
+    """Where a collection stands; the constants of CollectionStatus.msg."""
+
+    STARTING = "STARTING"
+    RUNNING = "RUNNING"
+    PAUSED = "PAUSED"
+    STOPPING = "STOPPING"
+    FINISHED = "FINISHED"
+    FAILED = "FAILED"
+
+
+@dataclass
+class Flags:
+    """What was asked of a collection and what happened to it; its state follows from these.
+
+    Attributes:
+        started: trials may run.
+        paused: a person asked for no new trials.
+        stopping: no trial starts any more.
+        ended: no trial is under way any more, and none will be.
+        failure: why the collection failed; empty while it has not.
+    """
+
+    started: bool = False
+    paused: bool = False
+    stopping: bool = False
+    ended: bool = False
+    failure: str = ""
+
+    @property
+    def state(self) -> State:
+        """The one state that these add up to."""
+        if self.failure:
+            return State.FAILED
+        if self.ended:
+            return State.FINISHED
+        if self.stopping:
+            return State.STOPPING
+        if self.paused:
+            return State.PAUSED
+        return State.RUNNING if self.started else State.STARTING
+
+
+class Streak:
+    """Attempts in a row of one arm that gave no label, by what stood in their way.
+
+    Attributes:
+        faults: something failed.
+        nothing: there was no object for the arm.
+    """
+
+    def __init__(self) -> None:
+        self.faults = self.nothing = 0
+
+    def add(self, outcome: Outcome, recorded: bool) -> None:
+        """Count an attempt; one that was recorded ends the streak."""
+        if recorded:
+            self.faults = self.nothing = 0
+        elif outcome in (Outcome.NO_OBJECTS, Outcome.UNREACHABLE):
+            self.nothing += 1
+        else:
+            self.faults += 1
 
 
 @dataclass
@@ -46,10 +111,12 @@ class Progress:
     """
 
     def __init__(self, trials: int, recorded_before: int, start: float):
-        """Args:
-        trials: how many labelled trials this run shall record; 0 for no limit.
-        recorded_before: labelled trials that the folder holds already.
-        start: robot's time (s).
+        """Begin to count.
+
+        Args:
+            trials: how many labelled trials this run shall record; 0 for no limit.
+            recorded_before: labelled trials that the folder holds already.
+            start: robot's time (s).
 
         Raises:
             ValueError: trials is negative.
@@ -63,6 +130,11 @@ class Progress:
         self._recorded = 0
         self._counts: Counter = Counter()
         self._lock = threading.Lock()
+
+    def start(self, now: float) -> None:
+        """Begin to count the time at robot's time now (s)."""
+        with self._lock:
+            self._start = self._last = now
 
     def claim(self) -> bool:
         """Ask for the right to start a trial; False when the trials that are recorded or under way suffice."""

@@ -1,7 +1,8 @@
 """The node that publishes a calibration as static transforms, for RViz and everybody who uses tf.
 
 Publishes:
-    /tf_static: base -> kinect2_link and kinect2_link -> kinect2_rgb_optical_frame (identity, as the Kinect's bridge does).
+    /tf_static: base -> kinect2_link and kinect2_link -> kinect2_rgb_optical_frame (identity, as the Kinect's bridge
+        does).
 Parameters:
     ~calibration (str): calibration file.
 """

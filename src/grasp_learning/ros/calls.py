@@ -6,16 +6,24 @@ in ROS time hangs when the clock dies. Here each wait has a budget of ROS time a
 
 import threading
 import time
+import xmlrpc.client
 from typing import Any, Callable, Optional
 
 import actionlib
+import rosgraph
 import rospy
+
+from grasp_learning.ros.background import Task
 
 POLL = 0.02  # s, wall clock
 
 
 class CallFailed(Exception):
     """A service or an action did not answer; the message names it and says why."""
+
+
+class NoAnswer(CallFailed):
+    """The server did not answer in time; it may still carry the request out."""
 
 
 class Deadline:
@@ -51,7 +59,8 @@ def call_service(name: str, service_class, request, timeout: float):
     """Call a service; the wait for the server and for its answer together take at most `timeout` s (wall clock).
 
     Raises:
-        CallFailed: no such service, it died, it raised, or it did not answer in time.
+        NoAnswer: it did not answer in time.
+        CallFailed: no such service, it died or it raised.
     """
     answer = {}
     done = threading.Event()
@@ -72,7 +81,7 @@ def call_service(name: str, service_class, request, timeout: float):
         if rospy.is_shutdown():
             raise CallFailed(f"service {name}: this node is shutting down")
         if time.monotonic() >= end:
-            raise CallFailed(f"service {name} did not answer within {timeout:g} s; is its node running?")
+            raise NoAnswer(f"service {name} did not answer within {timeout:g} s; is its node running?")
     if "error" in answer:
         raise CallFailed(f"service {name} failed: {answer['error']}")
     if "response" not in answer:
@@ -80,20 +89,42 @@ def call_service(name: str, service_class, request, timeout: float):
     return answer["response"]
 
 
+def node_pid(name: str, timeout: float = 5.0) -> Optional[int]:
+    """Process id of a node; None if there is none of that name or it does not answer within timeout s (wall clock)."""
+
+    def ask() -> int:
+        uri = rosgraph.Master(rospy.get_name()).lookupNode(rospy.resolve_name(name))
+        return xmlrpc.client.ServerProxy(uri).getPid(rospy.get_name())[2]
+
+    task = Task(ask, name=f"pid of {name}")
+    if not task.wait(timeout):
+        return None
+    try:
+        return task.result()
+    except (rosgraph.MasterException, OSError):
+        return None
+
+
 class ActionCaller:
     """Sends goals to one action server and waits for the result within a deadline.
 
     actionlib's SimpleActionClient waits in ROS time and cannot tell that its server died, so this is built on the
     client beneath it.
+
+    Attributes:
+        last_status: what the server said of the last goal that ended, for a person.
     """
 
     def __init__(self, name: str, action_class, start_timeout: float = 5.0):
         self.name = name
         self._start_timeout = start_timeout
         self._client = actionlib.ActionClient(name, action_class)
+        self.last_status = ""
 
     def call(self, goal, ros_timeout: float, wall_timeout: float):
         """Send a goal; its result.
+
+        The result of a goal that the server aborted may be empty, where its code failed: see :attr:`last_status`.
 
         Raises:
             CallFailed: no server, the server died, the goal was rejected, or no result came in time (the goal is
@@ -117,9 +148,9 @@ class ActionCaller:
             if deadline.expired():
                 handle.cancel()
                 raise CallFailed(f"action {self.name} gave no result within its deadline of {ros_timeout:g} s")
-        result = handle.get_result()
+        result, self.last_status = handle.get_result(), handle.get_goal_status_text()
         if result is None:
-            raise CallFailed(f"action {self.name}: {handle.get_goal_status_text() or 'the goal was lost'}")
+            raise CallFailed(f"action {self.name}: {self.last_status or 'the goal was lost'}")
         return result
 
     def wait_for_server(self, timeout: float) -> None:

@@ -7,8 +7,9 @@ Services:
 Parameters:
     ~robot (str): 'sim'. ~arms (str): 'both', 'left' or 'right'. ~mode (str): 'random'. ~stage (int, 0).
     ~trials (int): labelled trials to record in this run, 0 for no end. ~data (str): the collection's folder.
-    ~planner (str): 'ompl'. ~calibration (str): calibration file. ~simulator (str): name of the simulator's node, empty on a real robot.
-    All keys of config/collector.yaml.
+    ~planner (str): 'ompl'. ~calibration (str): calibration file.
+    ~simulator (str): name of the simulator's node, empty on a real robot.
+    All keys of config/collector.yaml. trial_recorder/minimum_free_gb (GB, 0): the recorder's, checked here too.
 """
 
 import sys
@@ -22,19 +23,20 @@ from pydantic import Field, field_validator
 from std_srvs.srv import Trigger, TriggerResponse
 
 from grasp_learning.calibration import load_calibration
-from grasp_learning.collection import Progress, Snapshot, describe_trial
+from grasp_learning.collection import Flags, Progress, Snapshot, Streak, describe_trial
 from grasp_learning.config import ConfigError, Settings, parse_settings
 from grasp_learning.msg import CollectionStatus
 from grasp_learning.report import contact_sheet
-from grasp_learning.ros.calls import CallFailed, Deadline
+from grasp_learning.ros.calls import CallFailed, Deadline, node_pid
 from grasp_learning.ros.workcell import Deadlines, RosWorkcell
-from grasp_learning.storage import CollectionError, check_usable, count_trials, make_folder
+from grasp_learning.storage import check_usable, count_trials, find_trial, make_folder, newest_number, writer_of
+from grasp_learning.storage_errors import CollectionError, CollectionInUseError
 from grasp_learning.trial import ARMS, Outcome, Trial, run_trial
 
 ROBOTS = ("sim",)
 MODES = ("random",)
 PLANNERS = ("ompl",)
-NOTHING_THERE = (Outcome.NO_OBJECTS, Outcome.UNREACHABLE)
+LINGER = 0.3  # s of wall clock for the last status to reach its listeners
 
 
 def _one_of(choices: Tuple[str, ...]):
@@ -62,6 +64,7 @@ class CollectorSettings(Settings):
     max_consecutive_faults: int = Field(10, ge=1)
     fault_pause: float = Field(2.0, ge=0)
     rearrange_after: int = Field(3, ge=1)
+    max_layouts: int = Field(5, ge=1)
     stop_timeout: float = Field(8.0, gt=0)
     deadlines: Deadlines = Deadlines()
 
@@ -77,21 +80,22 @@ class CollectorSettings(Settings):
 
 
 class Collector:
-    """Runs trials until enough are recorded, somebody stops it, or the robot keeps failing."""
+    """Runs trials until enough are recorded, somebody stops it, or the robot keeps failing.
 
-    def __init__(self, settings: CollectorSettings):
+    Args:
+        recorded_before: labelled trials that the folder holds already.
+    """
+
+    def __init__(self, settings: CollectorSettings, recorded_before: int = 0):
         self._settings = settings
         self._workcell = RosWorkcell(settings.arm_names, settings.simulator, settings.deadlines)
-        self._progress = Progress(settings.trials, 0, 0.0)
-        self._state = CollectionStatus.STARTING
-        self._failure = ""
-        self._stop = threading.Event()
-        self._go = threading.Event()  # cleared while paused or while objects are laid out anew
-        self._go.set()
-        self._paused = False
-        self._rearrange = threading.Event()
+        self._progress = Progress(settings.trials, recorded_before, 0.0)
+        self._newest = newest_number(settings.data)
+        self._flags = Flags()
+        self._rearrange = False  # objects are to be laid out anew, so no trial starts
+        self._layouts = self._failed_layouts = 0  # in a row without a recorded trial
         self._busy: Dict[str, bool] = {arm: False for arm in settings.arm_names}
-        self._lock = threading.Lock()  # guards _state, _failure, _busy and printing; never held across a call
+        self._lock = threading.RLock()  # guards all of the above and printing; never held across a call
         self._status = rospy.Publisher("~status", CollectionStatus, queue_size=10, latch=True)
         rospy.Service("~pause", Trigger, self._on_pause)
         rospy.Service("~resume", Trigger, self._on_resume)
@@ -106,9 +110,9 @@ class Collector:
             if not rospy.is_shutdown():
                 self._fail(str(error))
             return self._finish()
-        self._set_state(CollectionStatus.RUNNING, "collecting")
+        self._set("collecting", started=True)
         threads = [
-            threading.Thread(target=self._run_arm, args=(arm,), name=arm, daemon=True)
+            threading.Thread(target=self._arm_thread, args=(arm,), name=arm, daemon=True)
             for arm in self._settings.arm_names
         ]
         for thread in threads:
@@ -121,8 +125,7 @@ class Collector:
     def _start_up(self) -> None:
         """Wait for the nodes, then, in simulation, learn the empty table and lay the objects out."""
         end = time.monotonic() + self._settings.start_timeout
-        services = ["roi_sampler/sample", "grasp_sampler/sample", "trial_recorder/record"]
-        for name in services:
+        for name in ("roi_sampler/sample", "grasp_sampler/sample", "trial_recorder/record"):
             try:
                 rospy.wait_for_service(name, timeout=max(0.1, end - time.monotonic()))
             except rospy.ROSException as error:
@@ -131,107 +134,133 @@ class Collector:
         simulator = self._settings.simulator
         if simulator:
             self._workcell.trigger(f"{simulator}/clear_table")
-            self._workcell.trigger("roi_sampler/reset_background")
+            self._workcell.trigger("roi_sampler/reset_background", self._settings.deadlines.background)
             self._workcell.trigger(f"{simulator}/scatter")
-        self._progress = Progress(self._settings.trials, count_trials(self._settings.data), rospy.get_time())
+        self._progress.start(rospy.get_time())
 
     # One arm
 
+    def _arm_thread(self, arm: str) -> None:
+        try:
+            self._run_arm(arm)
+        finally:
+            # an error that nobody expected must not leave the other arm waiting for this one
+            error = sys.exc_info()[1]
+            if error is not None and not rospy.is_shutdown():
+                self._fail(f"the thread of the {arm} arm died: {type(error).__name__}: {error}")
+
     def _run_arm(self, arm: str) -> None:
         """Thread of an arm: trials one after the other while there are trials to run."""
-        faults = nothing = 0
+        streak = Streak()
         while self._enter(arm):
             trial, recorded = self._one_trial(arm)
-            self._leave(arm)
+            streak.add(trial.outcome, recorded)
             if recorded:
-                faults = nothing = 0
                 continue
-            if trial.outcome in NOTHING_THERE:
-                nothing += 1
-            else:
-                faults += 1
-            if faults >= self._settings.max_consecutive_faults:
+            if streak.faults >= self._settings.max_consecutive_faults:
                 self._fail(
-                    f"{arm} arm: {faults} attempts in a row failed, the last with {trial.outcome}: {trial.detail}"
+                    f"{arm} arm: {streak.faults} attempts in a row failed, the last with {trial.outcome}: "
+                    f"{trial.detail}"
                 )
-            if nothing >= self._settings.rearrange_after:
-                nothing = 0
+            if streak.nothing >= self._settings.rearrange_after:
+                streak.nothing = 0
                 self._ask_for_objects(arm)
             self._pause(self._settings.fault_pause)
 
     def _one_trial(self, arm: str) -> Tuple[Trial, bool]:
-        trial = run_trial(self._workcell, arm, self._settings.mode, self._settings.stage)
-        number = 0
+        outcome, number = Outcome.ABORTED, 0
         try:
-            number = self._workcell.record(trial)
-        except CallFailed as error:
-            # what is not on disk was not collected
-            trial.outcome, trial.detail = Outcome.ABORTED, str(error)
-        recorded = number > 0
-        self._progress.settle(trial.outcome, recorded, rospy.get_time())
-        snapshot = self._progress.snapshot()
+            trial = run_trial(self._workcell, arm, self._settings.mode, self._settings.stage)
+            try:
+                number = self._record(trial)
+            except (CallFailed, CollectionError) as error:
+                # what is not on disk was not collected
+                trial.outcome, trial.detail = Outcome.ABORTED, str(error)
+            outcome = trial.outcome
+        finally:
+            self._progress.settle(outcome, number > 0, rospy.get_time())
+            with self._lock:
+                self._busy[arm] = False
+                if number:
+                    self._layouts = self._failed_layouts = 0
         with self._lock:
-            print(describe_trial(number, trial, snapshot), flush=True)
+            print(describe_trial(number, trial, self._progress.snapshot()), flush=True)
         self._publish("")
-        return trial, recorded
+        return trial, number > 0
+
+    def _record(self, trial: Trial) -> int:
+        try:
+            return self._workcell.record(trial)
+        except CallFailed:
+            # a recorder that died before its answer may have written the trial
+            number = find_trial(self._settings.data, trial.arm, trial.start, self._newest)
+            if not number:
+                raise
+            return number
 
     def _enter(self, arm: str) -> bool:
         """Wait for permission to start a trial; False when the arm's work is over."""
         while not self._over():
-            if self._go.wait(0.1):
-                with self._lock:
-                    # asked again under the lock: objects must not be laid out under a moving arm
-                    if self._go.is_set() and self._progress.claim():
-                        self._busy[arm] = True
-                        return True
+            with self._lock:
+                # asked under the lock: objects must not be laid out under a moving arm
+                if not self._flags.paused and not self._rearrange and self._progress.claim():
+                    self._busy[arm] = True
+                    return True
             if self._progress.complete:
                 return False
             time.sleep(0.05)
         return False
 
-    def _leave(self, arm: str) -> None:
-        with self._lock:
-            self._busy[arm] = False
-
     def _pause(self, seconds: float) -> None:
         Deadline(seconds, max(1.0, seconds)).wait(self._over, poll=0.05)
 
     def _over(self) -> bool:
-        return self._stop.is_set() or rospy.is_shutdown()
+        return self._flags.stopping or rospy.is_shutdown()
 
     # Objects
 
     def _ask_for_objects(self, arm: str) -> None:
         if self._settings.simulator:
-            self._go.clear()
-            self._rearrange.set()
+            with self._lock:
+                self._rearrange = True
         else:
             self._publish(f"{arm} arm finds no object that it can reach; please put objects on its half of the table")
             rospy.logwarn("%s arm finds no object that it can reach; please put objects on its half", arm)
 
     def _lay_out_objects(self) -> None:
-        """Scatter the objects anew as soon as no arm moves."""
+        """Scatter the objects anew as soon as no arm moves; the collection fails if that does not help."""
         with self._lock:
             if any(self._busy.values()):
                 return
-        self._rearrange.clear()
+        if self._layouts >= self._settings.max_layouts:
+            self._fail(
+                f"no trial could be recorded although the objects were laid out anew {self._layouts} times in a row: "
+                "no arm finds an object that it can reach; look at the regions on /roi_sampler/overlay"
+            )
+            return
         try:
             self._workcell.trigger(f"{self._settings.simulator}/scatter")
-            rospy.loginfo("objects were laid out anew: an arm could reach none")
         except CallFailed as error:
-            rospy.logwarn("%s", error)
-        if not self._paused:
-            self._go.set()
+            self._failed_layouts += 1
+            rospy.logerr("objects could not be laid out anew: %s", error)
+            if self._failed_layouts >= self._settings.max_consecutive_faults:
+                self._fail(f"objects could not be laid out anew {self._failed_layouts} times in a row: {error}")
+            self._pause(self._settings.fault_pause)
+            return
+        with self._lock:
+            self._layouts, self._failed_layouts, self._rearrange = self._layouts + 1, 0, False
+        rospy.loginfo("objects were laid out anew: an arm could reach none")
 
     # Watching and ending
 
     def _watch(self, threads: List[threading.Thread]) -> None:
         while any(thread.is_alive() for thread in threads) and not rospy.is_shutdown():
-            if self._rearrange.is_set():
+            if self._rearrange and not self._over():
                 self._lay_out_objects()
             time.sleep(0.05)
         if rospy.is_shutdown():
-            self._stop.set()
+            with self._lock:
+                self._flags.stopping = True
             self._workcell.cancel()
         end = time.monotonic() + self._settings.stop_timeout
         for thread in threads:
@@ -246,52 +275,55 @@ class Collector:
                 print(f"picture of the trials: {path}", flush=True)
             except (OSError, ValueError, CollectionError) as error:
                 rospy.logerr("contact sheet of %s could not be drawn: %s", self._settings.data, error)
-        print(_summary(snapshot, self._settings.data), flush=True)
-        if self._failure:
-            return 1
-        self._set_state(CollectionStatus.FINISHED, "finished")
-        return 0
+        interrupted = rospy.is_shutdown()
+        self._set(self._flags.failure or "finished", ended=True)
+        word = "INTERRUPTED" if interrupted and not self._flags.failure else self._flags.state.value
+        print(f"{word}: {_summary(snapshot, self._settings.data)}", flush=True)
+        if not interrupted:
+            time.sleep(LINGER)
+        return 1 if self._flags.failure else 0
 
     def _fail(self, message: str) -> None:
         with self._lock:
-            first = not self._failure
-            self._failure = self._failure or message
-        self._stop.set()
-        if first:
-            rospy.logfatal("collection ends: %s", message)
-            self._set_state(CollectionStatus.FAILED, message)
+            if self._flags.failure:
+                return
+            self._flags.failure, self._flags.stopping = message, True
+        rospy.logfatal("collection ends: %s", message)
+        self._publish(message)
 
     # Status
 
     def _on_pause(self, _request) -> TriggerResponse:
-        self._paused = True
-        self._go.clear()
-        self._set_state(CollectionStatus.PAUSED, "paused; trials in flight end first")
+        if self._flags.stopping:
+            return TriggerResponse(False, "the collection is ending")
+        self._set("paused; trials in flight end first", paused=True)
         return TriggerResponse(True, "no new trial starts; call ~resume to go on")
 
     def _on_resume(self, _request) -> TriggerResponse:
-        self._paused = False
-        if not self._rearrange.is_set():
-            self._go.set()
-        self._set_state(CollectionStatus.RUNNING, "collecting")
+        if self._flags.stopping:
+            return TriggerResponse(False, "the collection is ending")
+        self._set("collecting", paused=False)
         return TriggerResponse(True, "collecting")
 
     def _on_stop(self, _request) -> TriggerResponse:
-        self._set_state(CollectionStatus.STOPPING, "trials in flight end first")
-        self._stop.set()
+        self._set("trials in flight end first", stopping=True)
         return TriggerResponse(True, "the collection ends after the trials in flight")
 
-    def _set_state(self, state: str, message: str) -> None:
+    def _set(self, message: str, **flags: bool) -> None:
         with self._lock:
-            self._state = state
+            for name, value in flags.items():
+                setattr(self._flags, name, value)
         self._publish(message)
 
     def _publish(self, message: str) -> None:
-        snapshot = self._progress.snapshot()
         with self._lock:
-            state = self._state
+            # made and handed over under the lock, so that states arrive in the order in which they came about
+            self._publish_status(message)
+
+    def _publish_status(self, message: str) -> None:
+        snapshot = self._progress.snapshot()
         status = CollectionStatus(
-            state=state,
+            state=self._flags.state.value,
             message=message,
             data=self._settings.data,
             target=snapshot.target,
@@ -318,6 +350,29 @@ def _summary(snapshot: Snapshot, data: str) -> str:
     return text
 
 
+def check_folder(settings: CollectorSettings) -> int:
+    """Make the folder of the collection and check all that would keep the recorder from using it.
+
+    The recorder is started again and again when it fails; this node ends the launch.
+
+    Returns:
+        How many trials it holds already.
+
+    Raises:
+        CollectionError: it cannot be used.
+    """
+    free = float(rospy.get_param("trial_recorder/minimum_free_gb", 0.0))
+    make_folder(settings.data)
+    kind = {"robot": settings.robot, "mode": settings.mode, "stage": settings.stage}
+    check_usable(settings.data, kind, int(free * 1e9))
+    writer = writer_of(settings.data)
+    if writer is not None and writer != node_pid("trial_recorder"):
+        raise CollectionInUseError(
+            f"{settings.data}: process {writer} is writing into it; wait until it ends, or choose another folder"
+        )
+    return count_trials(settings.data)
+
+
 def main() -> None:
     """Start the node; the process's exit code is 0 after a complete or stopped collection, else 1."""
     rospy.init_node("collector")
@@ -326,11 +381,10 @@ def main() -> None:
         values["data"] = str(Path(str(values["data"])).expanduser().resolve())
     try:
         settings = parse_settings(CollectorSettings, values, rospy.get_name())
-        # the nodes that use these are started again and again when they fail; this node ends the launch
+        # the nodes that use it are started again and again when they fail, too
         load_calibration(settings.calibration)
-        make_folder(settings.data)
-        check_usable(settings.data, {"robot": settings.robot, "mode": settings.mode, "stage": settings.stage})
+        recorded = check_folder(settings)
     except (ConfigError, CollectionError) as error:
         rospy.logfatal("%s", error)
         sys.exit(1)
-    sys.exit(Collector(settings).run())
+    sys.exit(Collector(settings, recorded).run())

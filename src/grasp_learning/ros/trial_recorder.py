@@ -3,6 +3,7 @@
 Services:
     ~record (grasp_learning/RecordTrial): write a labelled trial as a bag and a line of trials.jsonl, or count an
         attempt without a label in faults.jsonl. Answers after everything is synced; number 0 for an attempt.
+        A trial that was written already (same arm and start) is answered as before and not written again.
 Subscribes:
     robot/joint_states, robot/limb/<arm>/endpoint_state, robot/end_effector/<arm>_gripper/state (any type: the
         messages are kept as they came, for ~buffer_seconds).
@@ -17,6 +18,7 @@ A folder that cannot be used ends the node with one line on stderr and exit code
 
 import struct
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Callable, Dict, List, Optional, Tuple
@@ -213,6 +215,8 @@ class TrialRecorder:
         self._arms = {
             arm: [Recording(name.format(arm=arm), settings) for name in ARM_TOPICS] for arm in settings.arm_names
         }
+        self._writing = {arm: threading.Lock() for arm in settings.arm_names}
+        self._written: Dict[str, Tuple[rospy.Time, RecordTrialResponse]] = {}  # of each arm the last trial
         self._service = rospy.Service("~record", RecordTrial, self.record)
 
     def record(self, request: RecordTrialRequest) -> RecordTrialResponse:
@@ -220,13 +224,24 @@ class TrialRecorder:
         try:
             trial = trial_from_msg(request.trial)
             self._check(trial, request)
-            if not trial.outcome.is_label:
-                self._collection.add_fault(fault_record(trial))
-                return RecordTrialResponse(success=True)
-            return self._record_labelled(trial, request)
+            # who got no answer in time asks again, perhaps while the first request is still being written
+            with self._writing[trial.arm]:
+                return self._record_once(trial, request)
         except (ConversionError, CollectionError) as error:
             rospy.logerr("trial of the %s arm was not recorded: %s", request.trial.arm, error)
             return RecordTrialResponse(success=False, message=str(error))
+
+    def _record_once(self, trial: Trial, request: RecordTrialRequest) -> RecordTrialResponse:
+        start, answer = self._written.get(trial.arm, (None, None))
+        if start == request.trial.start:
+            return answer
+        if trial.outcome.is_label:
+            answer = self._record_labelled(trial, request)
+        else:
+            self._collection.add_fault(fault_record(trial))
+            answer = RecordTrialResponse(success=True)
+        self._written[trial.arm] = (request.trial.start, answer)
+        return answer
 
     def _check(self, trial: Trial, request: RecordTrialRequest) -> None:
         """Raise ConversionError where the request is no trial of this collection."""

@@ -1,6 +1,7 @@
 """The workcell over ROS: each step of the trial protocol is a service call or an action goal with a deadline."""
 
-from typing import Dict, List, Optional, Tuple
+import time
+from typing import Any, Dict, List, Optional, Tuple
 
 import rospy
 from pydantic import Field
@@ -9,7 +10,7 @@ from std_srvs.srv import Trigger
 from grasp_learning.config import Settings
 from grasp_learning.msg import ApproachAction, ApproachGoal, PickAction, PickGoal
 from grasp_learning.ros import conversions
-from grasp_learning.ros.calls import ActionCaller, CallFailed, call_service
+from grasp_learning.ros.calls import ActionCaller, CallFailed, NoAnswer, call_service
 from grasp_learning.srv import (
     PutBackObjects,
     PutBackObjectsRequest,
@@ -33,6 +34,7 @@ class Deadlines(Settings):
         motion_wall: backstop for both of these (s, wall clock).
         record: for writing a trial to disk (s, wall clock).
         simulator: for a service of the simulator (s, wall clock).
+        background: for learning the empty table (s, wall clock).
     """
 
     sample: float = Field(20.0, gt=0)
@@ -40,7 +42,8 @@ class Deadlines(Settings):
     pick: float = Field(120.0, gt=0)
     motion_wall: float = Field(240.0, gt=0)
     record: float = Field(30.0, gt=0)
-    simulator: float = Field(60.0, gt=0)
+    simulator: float = Field(90.0, gt=0)
+    background: float = Field(150.0, gt=0)
 
 
 class RosWorkcell(Workcell):
@@ -84,53 +87,62 @@ class RosWorkcell(Workcell):
 
     def sample_region(self, arm: str) -> "Step[Region]":
         """A random region from the Kinect's picture."""
+        pictures = {"kinect_image": "image", "kinect_info": "camera_info"}
+        request = SampleRegionRequest(arm=arm)
+        return self._sampled("roi_sampler/sample", SampleRegion, request, pictures, arm)
+
+    def sample_grasp(self, region: Region) -> "Step[Grasp]":
+        """A grasp from the wrist picture."""
+        pictures = {"approach_image": "image", "wrist_info": "camera_info"}
+        request = SampleGraspRequest(region=conversions.region_to_msg(region))
+        return self._sampled("grasp_sampler/sample", SampleGrasp, request, pictures, region.arm)
+
+    def _sampled(self, service: str, service_class, request, pictures: Dict[str, str], arm: str) -> Step:
+        """Ask a sampler; whatever goes wrong with it is a SENSOR_FAULT."""
         try:
-            answer = call_service(
-                "roi_sampler/sample", SampleRegion, SampleRegionRequest(arm=arm), self._deadlines.sample
-            )
+            answer = call_service(service, service_class, request, self._deadlines.sample)
         except CallFailed as error:
             return Step(_call_outcome(Outcome.SENSOR_FAULT), str(error))
-        images = {"kinect_image": answer.image, "kinect_info": answer.camera_info}
-        outcome = Outcome(answer.outcome)
-        region = conversions.region_from_msg(answer.region) if outcome is Outcome.SUCCESS else None
-        return Step(outcome, answer.message, region, images)
+        images = {name: getattr(answer, field) for name, field in pictures.items()}
+        step = _typed(f"service {service}", answer, Outcome.SENSOR_FAULT, images)
+        if step.outcome is not Outcome.SUCCESS:
+            return step
+        if service_class is SampleRegion:
+            value: Any = conversions.region_from_msg(answer.region)
+        else:
+            value = conversions.grasp_from_msg(answer.grasp)
+        if value.arm != arm:
+            return Step(Outcome.SENSOR_FAULT, f"service {service} answered for the arm '{value.arm}', not '{arm}'")
+        return Step(step.outcome, step.message, value, images)
 
     def approach(self, region: Region) -> "Step[None]":
         """Bring the arm over the region."""
         goal = ApproachGoal(region=conversions.region_to_msg(region))
-        try:
-            result = self._approach[region.arm].call(goal, self._deadlines.approach, self._deadlines.motion_wall)
-        except CallFailed as error:
-            return Step(_call_outcome(Outcome.ROBOT_FAULT), str(error))
-        return Step(Outcome(result.outcome), result.message)
-
-    def sample_grasp(self, region: Region) -> "Step[Grasp]":
-        """A grasp from the wrist picture."""
-        request = SampleGraspRequest(region=conversions.region_to_msg(region))
-        try:
-            answer = call_service("grasp_sampler/sample", SampleGrasp, request, self._deadlines.sample)
-        except CallFailed as error:
-            return Step(_call_outcome(Outcome.SENSOR_FAULT), str(error))
-        images = {"approach_image": answer.image, "wrist_info": answer.camera_info}
-        outcome = Outcome(answer.outcome)
-        grasp = conversions.grasp_from_msg(answer.grasp) if outcome is Outcome.SUCCESS else None
-        return Step(outcome, answer.message, grasp, images)
+        return self._moved(self._approach[region.arm], goal, self._deadlines.approach)[0]
 
     def pick(self, grasp: Grasp) -> "Step[PickReading]":
         """Pick, read the gripper, put the object back."""
         goal = PickGoal(grasp=conversions.grasp_to_msg(grasp))
-        try:
-            result = self._pick[grasp.arm].call(goal, self._deadlines.pick, self._deadlines.motion_wall)
-        except CallFailed as error:
-            return Step(_call_outcome(Outcome.ROBOT_FAULT), str(error))
+        step, result = self._moved(self._pick[grasp.arm], goal, self._deadlines.pick)
+        if result is None:
+            return step
         images = {"before_lift_image": result.before_lift_image, "after_lift_image": result.after_lift_image}
-        outcome = Outcome(result.outcome)
-        return Step(
-            outcome, result.message, conversions.reading_from_result(result) if outcome.is_label else None, images
-        )
+        reading = conversions.reading_from_result(result) if step.outcome.is_label else None
+        return Step(step.outcome, step.message, reading, images)
+
+    def _moved(self, caller: ActionCaller, goal, deadline: float) -> Tuple[Step, Any]:
+        """Send an arm a goal; its step and its result, None where there is none."""
+        try:
+            result = caller.call(goal, deadline, self._deadlines.motion_wall)
+        except CallFailed as error:
+            return Step(_call_outcome(Outcome.ROBOT_FAULT), str(error)), None
+        return _typed(f"action {caller.name}", result, Outcome.ROBOT_FAULT, {}, caller.last_status), result
 
     def record(self, trial: Trial) -> int:
         """Have the trial written to disk.
+
+        A recorder that does not answer in time may still be writing, so it is asked once more: it answers a trial
+        that it knows with the number that it gave it.
 
         Returns:
             Its number; 0 for an attempt without a label, which is counted but gets no bag.
@@ -140,7 +152,11 @@ class RosWorkcell(Workcell):
         """
         images: Dict = {name: image for name, image in trial.images.items() if image is not None}
         request = RecordTrialRequest(trial=conversions.trial_to_msg(trial), **images)
-        answer = call_service("trial_recorder/record", RecordTrial, request, self._deadlines.record)
+        try:
+            answer = call_service("trial_recorder/record", RecordTrial, request, self._deadlines.record)
+        except NoAnswer as error:
+            rospy.logwarn("%s; it is asked again", error)
+            answer = call_service("trial_recorder/record", RecordTrial, request, self._deadlines.record)
         if not answer.success:
             raise CallFailed(f"trial_recorder could not write the trial: {answer.message}")
         return answer.number
@@ -160,16 +176,32 @@ class RosWorkcell(Workcell):
         """Wait until the executors of all arms accept goals (their arms are enabled and at rest by then).
 
         Raises:
-            CallFailed: an executor did not come up within timeout s (wall clock).
+            CallFailed: they did not all come up within timeout s (wall clock).
         """
-        for caller in list(self._approach.values()) + list(self._pick.values()):
-            caller.wait_for_server(timeout)
+        end = time.monotonic() + timeout
+        for caller in [*self._approach.values(), *self._pick.values()]:
+            caller.wait_for_server(max(0.1, end - time.monotonic()))
 
     def cancel(self) -> None:
         """End what the arms are doing."""
-        for caller in list(self._approach.values()) + list(self._pick.values()):
+        for caller in [*self._approach.values(), *self._pick.values()]:
             caller.cancel()
 
 
 def _call_outcome(otherwise: Outcome) -> Outcome:
     return Outcome.ABORTED if rospy.is_shutdown() else otherwise
+
+
+def _typed(source: str, answer, fault: Outcome, images: Dict[str, Any], status: str = "") -> Step:
+    """The outcome that a node gave as text, as a step without a value.
+
+    A node whose code failed answers with an empty outcome: that is a fault of the given kind.
+
+    Args:
+        status: what the server said besides, for a person.
+    """
+    try:
+        return Step(Outcome(answer.outcome), answer.message, images=images)
+    except ValueError:
+        said = answer.message or status or "nothing more; see the log of its node"
+        return Step(fault, f"{source} ended with the unknown outcome {answer.outcome!r} and said: {said}")
