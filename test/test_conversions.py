@@ -37,6 +37,11 @@ def assert_same_region(a, b):
     np.testing.assert_array_equal(a.outline, b.outline)
 
 
+def test_times_survive_the_way_through_seconds():
+    for nanoseconds in (4_035_000_000, 3_270_000_000, 1_001_000, 999_999_999):
+        assert conversions.to_time(nanoseconds / 1e9).to_nsec() == nanoseconds
+
+
 def test_region_round_trip_in_base_frame():
     message = over_the_wire(conversions.region_to_msg(make_region()))
     assert message.header.frame_id == "base"

@@ -40,14 +40,9 @@ class SizeError(ConversionError):
     """A picture has another size than its data or its camera_info says."""
 
 
-def to_seconds(stamp) -> float:
-    """Seconds of a ROS time or duration."""
-    return stamp.to_sec()
-
-
 def to_time(seconds: float) -> rospy.Time:
-    """ROS time of seconds."""
-    return rospy.Time.from_sec(float(seconds))
+    """ROS time of seconds, to the nearest nanosecond: one that is cut off makes a picture older than the clock."""
+    return rospy.Time(0, round(float(seconds) * 1e9))
 
 
 def region_to_msg(region: trial_module.Region) -> Region:
@@ -67,7 +62,7 @@ def region_from_msg(message: Region) -> trial_module.Region:
     box = message.box
     return trial_module.Region(
         arm=message.arm,
-        stamp=to_seconds(message.header.stamp),
+        stamp=message.header.stamp.to_sec(),
         center=np.array([message.center.x, message.center.y, message.center.z]),
         height=message.height,
         outline=np.array([(point.x, point.y) for point in message.outline]).reshape(-1, 2),
@@ -88,7 +83,7 @@ def grasp_to_msg(grasp: trial_module.Grasp) -> Grasp:
 def grasp_from_msg(message: Grasp) -> trial_module.Grasp:
     """Grasp of a Grasp.msg."""
     values = {name: getattr(message, name) for name in _GRASP_FIELDS}
-    return trial_module.Grasp(stamp=to_seconds(message.header.stamp), **values)
+    return trial_module.Grasp(stamp=message.header.stamp.to_sec(), **values)
 
 
 _READING_FIELDS = ("force", "position", "gripping", "contact", "truth_known", "truth_held", "truth_object")
@@ -141,8 +136,8 @@ def trial_from_msg(message: Trial) -> trial_module.Trial:
         choices = ", ".join(choice.value for choice in Outcome)
         raise ConversionError(f"trial outcome '{message.outcome}' is none of {choices}") from None
     return trial_module.Trial(
-        start=to_seconds(message.start),
-        end=to_seconds(message.end),
+        start=message.start.to_sec(),
+        end=message.end.to_sec(),
         outcome=outcome,
         region=region_from_msg(message.region) if message.region.arm else None,
         grasp=grasp_from_msg(message.grasp) if message.grasp.arm else None,

@@ -15,6 +15,7 @@ from baxter_core_msgs.srv import CloseCamera, ListCameras, OpenCamera
 from sensor_msgs.msg import CameraInfo, Image
 
 from grasp_learning.geometry import Camera
+from grasp_learning.ros import conversions
 from grasp_learning.ros.sim_publisher import to_stamp
 from grasp_learning.sim.camera_models import KINECT, WRIST
 from grasp_learning.sim.gl import RenderingError
@@ -67,7 +68,7 @@ class Stream(abc.ABC):
         """Render a picture of a state of the world and publish it with the state's time."""
         self._stamp = data.time
         start = time.monotonic()
-        self._publish(renderer, data, to_stamp(data.time))
+        self._publish(renderer, data, to_stamp(data.time).to_sec())
         spent = time.monotonic() - start
         self._rest_until = time.monotonic() + spent * (1.0 / self._share - 1.0)
 
@@ -76,23 +77,14 @@ class Stream(abc.ABC):
         """Whether somebody listens to the pictures."""
 
     @abc.abstractmethod
-    def _publish(self, renderer, data, stamp: rospy.Time) -> None:
-        """Render what is listened to and publish it."""
+    def _publish(self, renderer, data, seconds: float) -> None:
+        """Render what is listened to and publish it with a time (s)."""
 
-    def _image(self, pixels: np.ndarray, encoding: str, stamp: rospy.Time) -> Image:
-        message = Image(height=pixels.shape[0], width=pixels.shape[1], encoding=encoding, step=pixels.strides[0])
-        message.header.stamp, message.header.frame_id = stamp, self._frame
-        message.data = pixels.tobytes()
-        return message
+    def _image(self, pixels: np.ndarray, encoding: str, seconds: float) -> Image:
+        return conversions.image_to_msg(pixels, encoding, seconds, self._frame)
 
-    def _publish_info(self, camera: Camera, stamp: rospy.Time) -> None:
-        message = CameraInfo(height=camera.height, width=camera.width, distortion_model="plumb_bob")
-        message.header.stamp, message.header.frame_id = stamp, self._frame
-        message.D = camera.D.tolist()
-        message.K = camera.K.ravel().tolist()
-        message.R = np.eye(3).ravel().tolist()
-        message.P = np.hstack([camera.K, np.zeros((3, 1))]).ravel().tolist()
-        self._info.publish(message)
+    def _publish_info(self, camera: Camera, seconds: float) -> None:
+        self._info.publish(conversions.camera_to_info(camera, seconds, self._frame))
 
 
 class KinectStream(Stream):
@@ -110,14 +102,14 @@ class KinectStream(Stream):
     def _watched(self) -> bool:
         return any(publisher.get_num_connections() for publisher in [*self._color, self._depth])
 
-    def _publish(self, renderer, data, stamp: rospy.Time) -> None:
+    def _publish(self, renderer, data, seconds: float) -> None:
         if self._watched():
             color, depth = renderer.kinect(data)
-            image = self._image(color, "bgr8", stamp)
+            image = self._image(color, "bgr8", seconds)
             for publisher in self._color:
                 publisher.publish(image)
-            self._depth.publish(self._image(depth, "16UC1", stamp))
-        self._publish_info(KINECT.camera, stamp)
+            self._depth.publish(self._image(depth, "16UC1", seconds))
+        self._publish_info(KINECT.camera, seconds)
 
 
 class WristStream(Stream):
@@ -143,14 +135,14 @@ class WristStream(Stream):
     def _watched(self) -> bool:
         return self._pictures.get_num_connections() > 0
 
-    def _publish(self, renderer, data, stamp: rospy.Time) -> None:
+    def _publish(self, renderer, data, seconds: float) -> None:
         width, height = self.size
         if self._watched():
             picture = renderer.wrist(data, self._side)
             if (width, height) != MODES[0]:
                 picture = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
-            self._pictures.publish(self._image(picture, "bgr8", stamp))
-        self._publish_info(scaled(WRIST.camera, width, height), stamp)
+            self._pictures.publish(self._image(picture, "bgr8", seconds))
+        self._publish_info(scaled(WRIST.camera, width, height), seconds)
 
 
 def scaled(camera: Camera, width: int, height: int) -> Camera:
