@@ -61,9 +61,9 @@ def main() -> int:
         size = path.stat().st_size / 1e6
     pictures = sum(len(entry.data) for entry in entries if entry.channel.topic.endswith("compressed")) / 1e6
     print(f"# {len(entries)} messages, pictures {pictures:.2f} MB of {size:.2f} MB")
-    good = figure("recording.bag_size", size, 3.0, "MB")
-    good &= figure("recording.write_cpu", float(np.median(cpu)), 0.5, "s")
-    good &= figure("recording.write_wall", float(np.median(wall)), 1.0, "s")
+    good = figure("recording_bag_size", size, 3.0, "MB")
+    good &= figure("recording_write_cpu", float(np.median(cpu)), 0.5, "s")
+    good &= figure("recording_write_wall", float(np.median(wall)), 1.0, "s")
     return 0 if good else 1
 
 
