@@ -149,6 +149,24 @@ def test_a_further_condition_on_the_goal_is_respected(planners):
     assert result.outcome is Outcome.UNREACHABLE and "is to follow" in result.message
 
 
+def test_goals_are_asked_nearest_first_and_no_further_than_the_first_that_passes(planners):
+    planner, asked = planners["left"], []
+
+    def second(q):
+        asked.append(q)
+        planner.scene_with(None)  # a condition may use the scene; the plan must not be made on what it leaves behind
+        return len(asked) == 2
+
+    request = PlanRequest(
+        NEUTRAL, wrist_alternatives(top_down_pose(0.6, 0.3, 0.15, 0.5)), other_arm=NEUTRAL, goal_check=second
+    )
+    result = planner.plan(request)
+    assert result.ok, result.message
+    assert len(asked) == 2 and np.linalg.norm(asked[0] - NEUTRAL) < np.linalg.norm(asked[1] - NEUTRAL)
+    np.testing.assert_allclose(result.trajectory.positions[-1], asked[1], atol=1e-6)
+    assert planner.scene is planner.scene_with(NEUTRAL)
+
+
 def test_a_goal_that_is_the_start_takes_no_time(planners):
     result = planners["left"].plan(PlanRequest(NEUTRAL, goal_joints=[NEUTRAL]))
     assert result.ok and result.trajectory.duration == 0.0

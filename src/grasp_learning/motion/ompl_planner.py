@@ -131,7 +131,6 @@ class OmplPlanner(Planner):
             return PlanResult(Outcome.PLANNING_FAILED, "no time left after inverse kinematics", times=times)
         if not goals:
             return PlanResult(Outcome.UNREACHABLE, reason, times=times)
-        self._set_scene(request, start)  # the request's goal_check may have changed it
         return self._plan_to(start, goals, watch, times)
 
     def _set_scene(self, request: PlanRequest, start: np.ndarray) -> None:
@@ -146,29 +145,39 @@ class OmplPlanner(Planner):
         return self.scene
 
     def _goals(self, request: PlanRequest, start: np.ndarray, watch: Stopwatch):
-        """Collision-free goals, nearest first, and why there are none."""
+        """Goals that can be taken up, nearest first, and why there are none."""
         candidates = [np.asarray(q, float) for q in request.goal_joints]
-        goals = [q for q in candidates if self._is_goal(q, request)]
+        goals = self._good(candidates, request, start)
         for _ in range(IK_ROUNDS):
             if goals or not len(request.goal_poses) or watch.left() <= 0:
                 break
-            for pose in request.goal_poses:
-                found = self.kinematics.ik(
-                    pose, start, self._rng, self.settings.ik_attempts, max_solutions=self.settings.max_goals
-                )
-                candidates += found
-                goals += [q for q in found if self._is_goal(q, request)]
+            found = self._inverse(request, start)
+            candidates += found
             if not candidates:  # three times ik_attempts were in vain: out of reach
                 return [], "no joint positions reach the goal"
+            goals = self._good(found, request, start)
         if not goals and candidates:
             return [], f"no way to reach the goal is free: {self._blame(candidates)}"
-        goals.sort(key=lambda q: np.linalg.norm(q - start))
-        return goals[: self.settings.max_goals], ""
+        return goals, ""
 
-    def _is_goal(self, q: np.ndarray, request: PlanRequest) -> bool:
-        if not self.scene.within_limits(q) or self.scene.clearance(q) < MIN_CLEARANCE:
-            return False
-        return request.goal_check is None or request.goal_check(q)
+    def _inverse(self, request: PlanRequest, start: np.ndarray) -> List[np.ndarray]:
+        """Joint positions of all goal poses."""
+        attempts, most = self.settings.ik_attempts, self.settings.max_goals
+        return [q for T in request.goal_poses for q in self.kinematics.ik(T, start, self._rng, attempts, most)]
+
+    def _good(self, candidates: List[np.ndarray], request: PlanRequest, start: np.ndarray) -> List[np.ndarray]:
+        """The candidates free of collision, nearest first; of those with a further condition only the nearest.
+
+        The condition may cost many times what the planning does, so that no more candidates are asked than needed.
+        """
+        free = [q for q in candidates if self.scene.within_limits(q) and self.scene.clearance(q) >= MIN_CLEARANCE]
+        free.sort(key=lambda q: np.linalg.norm(q - start))
+        if request.goal_check is None:
+            return free[: self.settings.max_goals]
+        try:
+            return next(([q] for q in free if request.goal_check(q)), [])
+        finally:
+            self._set_scene(request, start)  # the condition may have used the scene for its own ends
 
     def _blame(self, candidates: List[np.ndarray]) -> str:
         """The contacts of the candidate that has the fewest."""

@@ -30,6 +30,7 @@ class PlanRequest:
         goal_joints: (7,) each.
         other_arm: (7,) measured joints of the other arm, an obstacle; None leaves it out.
         goal_check: a further condition on a goal's joints (7,), such as that a straight descent is possible from there.
+            Goals are asked nearest first, and the first that passes is the goal.
         time_budget: for the whole answer (s); None takes the settings' planning_time.
     """
 
