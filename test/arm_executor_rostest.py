@@ -109,6 +109,14 @@ class ArmExecutorTest(unittest.TestCase):
         self.assertEqual(self.run_approach(y=-0.3).outcome, "UNREACHABLE")
         self.assertEqual(self.run_approach(arm="right").outcome, "ROBOT_FAULT")
 
+    def test_4_planner_out_of_time(self):
+        hasty = ActionCaller("/right/arm_executor/approach", ApproachAction, start_timeout=60.0)
+        begin = time.monotonic()
+        result = hasty.call(self.region(y=-0.3, arm="right"), 40.0, WALL)
+        self.assertEqual(result.outcome, "PLANNING_FAILED", result.message)
+        self.assertIn("time", result.message)
+        self.assertLess(time.monotonic() - begin, 20.0)
+
     def test_5_gripper_that_cannot_be_calibrated(self):
         gripper = self.robot.grippers["left"]
         gripper.can_calibrate, gripper.message.calibrated = False, 0
