@@ -1,6 +1,7 @@
 """Reading the pictures of a trial's bag without ROS."""
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -31,7 +32,7 @@ def read_picture(path, topic: str) -> np.ndarray:
         raise BagError(f"{path}: cannot be read ({error})") from error
     if raw is None:
         raise BagError(f"{path}: holds no message on {topic}")
-    message = get_typestore(Stores.ROS1_NOETIC).deserialize_ros1(raw, "sensor_msgs/msg/CompressedImage")
+    message: Any = get_typestore(Stores.ROS1_NOETIC).deserialize_ros1(raw, "sensor_msgs/msg/CompressedImage")
     picture = cv2.imdecode(np.asarray(message.data), cv2.IMREAD_COLOR)
     if picture is None:
         raise BagError(f"{path}: the picture on {topic} is no picture that OpenCV can decode")

@@ -45,7 +45,7 @@ class Summary:
     info: CollectionInfo
     by_arm: Dict[str, Counter] = field(default_factory=dict)
     faults: Counter = field(default_factory=Counter)
-    missing: List[Mapping[str, Any]] = field(default_factory=list)
+    missing: List[Dict[str, Any]] = field(default_factory=list)
     hours: float = 0.0
     truth_known: int = 0
     truth_agrees: int = 0

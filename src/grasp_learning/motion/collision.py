@@ -7,7 +7,7 @@ proven free between their samples, and few samples are needed where there is roo
 
 from collections import deque
 from dataclasses import dataclass
-from typing import List, Optional, Sequence, Tuple
+from typing import Dict, List, Optional, Sequence, Tuple
 
 import mujoco
 import numpy as np
@@ -169,7 +169,7 @@ class CollisionScene:
 
     def collisions(self, q: Sequence[float]) -> List[str]:
         """What touches what, such as "left_wrist - table", deepest first; limits that are exceeded come last."""
-        deepest = {}
+        deepest: Dict[str, float] = {}
         for distance, (first, second) in zip(*self._distances(q)):
             if distance < MIN_CLEARANCE:
                 names = sorted((self._names[first], self._names[second]), key=lambda n: not n.startswith(self.side))
@@ -193,10 +193,9 @@ class CollisionScene:
         True is a proof, not a sampling: no point of the edge is in collision with the scene's shapes, however finely
         it is looked at. Edges that come nearer than PADDING are refused, unless they begin or end that near.
         """
-        q1, q2 = np.asarray(q1, float), np.asarray(q2, float)
         if not (self.within_limits(q1) and self.within_limits(q2)):
             return False
-        step = q2 - q1
+        step = np.asarray(q2, float) - np.asarray(q1, float)
         bounds = self._bounds @ np.abs(step) + 1e-12
         furthest = float(bounds.max())
         clearance_2, radius_2 = self._sample(q2, bounds, furthest)
@@ -330,7 +329,7 @@ class _Builder:
         }
         result = []
         for link, T, shape in body_shapes(self.robot):
-            size = shape.size
+            size = list(shape.size)
             if shape.kind == "box":
                 size = [value / 2 for value in size]
             elif shape.kind == "cylinder":

@@ -210,7 +210,7 @@ class Kinematics:
 
 
 def _checked(q: Sequence[float]) -> np.ndarray:
-    q = np.asarray(q, float)
-    if q.shape != (7,):
-        raise ValueError(f"expected 7 joint positions s0..w2, got shape {q.shape}")
-    return q
+    array = np.asarray(q, float)
+    if array.shape != (7,):
+        raise ValueError(f"expected 7 joint positions s0..w2, got shape {array.shape}")
+    return array

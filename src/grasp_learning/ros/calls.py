@@ -94,7 +94,8 @@ def node_pid(name: str, timeout: float = 5.0) -> Optional[int]:
 
     def ask() -> int:
         uri = rosgraph.Master(rospy.get_name()).lookupNode(rospy.resolve_name(name))
-        return xmlrpc.client.ServerProxy(uri).getPid(rospy.get_name())[2]
+        server: Any = xmlrpc.client.ServerProxy(uri)
+        return server.getPid(rospy.get_name())[2]
 
     task = Task(ask, name=f"pid of {name}")
     if not task.wait(timeout):

@@ -7,7 +7,7 @@ it was asked for may show an arm or an object where it no longer is.
 import threading
 from collections import deque
 from dataclasses import dataclass
-from typing import Callable, List, Optional
+from typing import Callable, Deque, Dict, List, Optional
 
 import numpy as np
 import rospy
@@ -190,10 +190,13 @@ class _Inbox:
 
     def __init__(self, not_before: float, with_depth: bool, joints: "Optional[JointWatch]"):
         self.not_before = not_before
-        self.image = self.info = self.depth = None
+        self.image: Optional[Image] = None
+        self.info: Optional[CameraInfo] = None
+        self.depth: Optional[Image] = None
         self.image_count, self.newest_stamp = 0, -np.inf
         self._with_depth, self._joints = with_depth, joints
-        self._images, self._depths = deque(maxlen=5), deque(maxlen=5)
+        self._images: Deque[Image] = deque(maxlen=5)
+        self._depths: Deque[Image] = deque(maxlen=5)
         self._changed = threading.Condition()
 
     def wait(self, deadline: Deadline) -> bool:
@@ -254,8 +257,8 @@ class JointWatch:
         self._topic = rospy.resolve_name(topic)
         self._timeouts = timeouts or CameraTimeouts()
         self._max_gap = max_gap
-        self._states = deque(maxlen=5000)  # 50 s at 100 Hz, more than the deadline of a picture
-        self._subscriber = None
+        self._states: Deque[JointState] = deque(maxlen=5000)  # 50 s at 100 Hz, more than the deadline of a picture
+        self._subscriber: Optional[rospy.Subscriber] = None
 
     def __enter__(self) -> "JointWatch":
         self._subscriber = rospy.Subscriber(
@@ -277,7 +280,7 @@ class JointWatch:
         """The fault of joint states that do not come."""
         return NoImage(f"no joint states came on {self._topic} within {self._timeouts.ros:g} s: is the robot running?")
 
-    def at(self, stamp: float) -> dict:
+    def at(self, stamp: float) -> Dict[str, float]:
         """Joint positions (rad or m) by name at the time nearest to a stamp (s).
 
         Raises:
@@ -288,7 +291,8 @@ class JointWatch:
         states = list(self._states)
         if not states:
             raise self.why_nothing()
-        positions, gaps = {}, {}
+        positions: Dict[str, float] = {}
+        gaps: Dict[str, float] = {}
         # Baxter sends the grippers' joints in messages of their own
         for state in states:
             gap = abs(state.header.stamp.to_sec() - stamp)

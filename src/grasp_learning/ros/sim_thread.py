@@ -2,7 +2,7 @@
 
 import collections
 import concurrent.futures
-from typing import Any, Callable
+from typing import Any, Callable, Deque
 
 
 class Inbox:
@@ -13,7 +13,7 @@ class Inbox:
     """
 
     def __init__(self, patience: float):
-        self._calls = collections.deque()  # its append and popleft are atomic
+        self._calls: Deque = collections.deque()  # its append and popleft are atomic
         self._patience = patience
 
     def post(self, call: Callable, *args: Any) -> None:
@@ -26,7 +26,7 @@ class Inbox:
         Raises:
             TimeoutError: the owner did not come round to it, because it ended or stands still.
         """
-        future = concurrent.futures.Future()
+        future: concurrent.futures.Future = concurrent.futures.Future()
         self.post(_answer, future, call, args)
         try:
             return future.result(self._patience)

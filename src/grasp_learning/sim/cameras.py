@@ -5,7 +5,7 @@ renderer (the lens blur does it), one pass for the Kinect's colour and depth, no
 """
 
 import threading
-from typing import Optional, Tuple
+from typing import Any, Optional, Tuple
 
 import cv2
 import mujoco
@@ -70,7 +70,7 @@ class CameraRenderer:
         self._ids = {name: _camera_id(model, name) for name in (KINECT_NAME, wrist_name("left"), wrist_name("right"))}
         self._noise = CameraNoise(self.settings)
         self._thread: Optional[int] = None
-        self._gl = None
+        self._gl: Any = None  # an OpenGL context, of whichever class there is
         self._context: Optional[mujoco.MjrContext] = None
         self._scene: Optional[mujoco.MjvScene] = None
 
