@@ -2,6 +2,7 @@
 
 import threading
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
@@ -9,12 +10,16 @@ import yaml
 
 pytest.importorskip("baxter_core_msgs", reason="needs the built workspace")
 
+import rospy
+
 from grasp_learning.config import ConfigError, parse_settings
 from grasp_learning.geometry import Camera
-from grasp_learning.ros.baxter_sim import BaxterSimSettings
-from grasp_learning.ros.sim_cameras import scaled
+from grasp_learning.ros.baxter_sim import BaxterSim, BaxterSimSettings
+from grasp_learning.ros.sim_cameras import RenderThread, scaled
 from grasp_learning.ros.sim_publisher import to_stamp
 from grasp_learning.ros.sim_thread import Inbox
+from grasp_learning.sim.gl import RenderingError
+from grasp_learning.sim.world import SimulationDiverged
 
 CONFIG = Path(__file__).resolve().parent.parent / "config" / "baxter_sim.yaml"
 
@@ -99,3 +104,78 @@ class TestInbox:
             inbox.ask(ran.append, 1)
         inbox.run()
         assert ran == []
+
+
+class TestRenderThread:
+    def start(self, make_renderer, patience=10.0):
+        thread = RenderThread([], make_renderer, lambda: None, lambda: 0.0)
+        try:
+            thread.start(patience)
+        finally:
+            thread.stop(1.0)
+
+    def test_whatever_keeps_the_first_picture_from_being_drawn_is_a_rendering_error(self):
+        def make_renderer():
+            raise OSError("no libEGL")
+
+        with pytest.raises(RenderingError, match="OSError: no libEGL"):
+            self.start(make_renderer)
+
+    def test_a_renderer_that_hangs_is_a_rendering_error(self):
+        released = threading.Event()
+        with pytest.raises(RenderingError, match="not drawn within 0.05 s"):
+            self.start(lambda: released.wait(10.0), patience=0.05)
+        released.set()
+
+    def test_a_picture_that_fails_does_not_end_the_cameras(self, monkeypatch):
+        taken, told = threading.Event(), []
+        monkeypatch.setattr(rospy, "logerr_throttle", lambda *args: told.append(str(args[-1])))
+
+        class Flaky:
+            calls = 0
+
+            def due(self, now):
+                return not taken.is_set()
+
+            def take(self, renderer, data):
+                self.calls += 1
+                if self.calls == 1:
+                    raise ValueError("once")
+                taken.set()
+
+        thread = RenderThread([Flaky()], MagicMock, lambda: None, lambda: 0.0)
+        thread.start(10.0)
+        assert taken.wait(10.0)
+        thread.stop(1.0)
+        assert told == ["ValueError: once"]
+
+
+class TestRecovery:
+    """The node with a robot that diverges; no ROS graph."""
+
+    def node(self, errors):
+        node = BaxterSim.__new__(BaxterSim)
+        node._robot, node._world = MagicMock(), MagicMock()
+        node._robot.update.side_effect = errors
+        return node
+
+    def test_objects_that_diverge_are_taken_away_and_the_tick_goes_on(self):
+        node = self.node([SimulationDiverged("mug at 1 s", ["mug"]), None])
+        node._update()
+        node._world.restore.assert_called_once_with(("mug",))
+        node._world.reset.assert_not_called()
+
+    def test_a_robot_that_is_lost_ends_the_node(self):
+        node = self.node(SimulationDiverged("the robot at 1 s"))
+        with pytest.raises(SimulationDiverged):
+            node._update()
+        assert node._robot.update.call_count == 5
+
+    def test_services_tell_of_a_divergence(self):
+        node = self.node(None)
+        node._inbox = MagicMock()
+        node._inbox.ask.side_effect = SimulationDiverged("the robot at 1 s")
+        answer = node._trigger(node._scatter)(None)
+        assert (answer.success, answer.message) == (False, "the robot at 1 s")
+        with pytest.raises(rospy.ServiceException, match="the robot"):
+            node._on_put_back(None)

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
-from physics_scene import SPOT, Cell, block, place
+from physics_scene import SPOT, Cell, block, place, solve
 
 from grasp_learning.config import ConfigError
 from grasp_learning.robot_description import NEUTRAL
+from grasp_learning.sim.contacts import ArmContacts
 from grasp_learning.sim.objects import catalogue
 from grasp_learning.sim.world import Circle, SceneError, SimulationDiverged, World, WorldSettings
 
@@ -153,15 +154,100 @@ def test_divergence_is_typed_and_reset_recovers(value):
 def test_a_robot_that_diverges_raises_too(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     cell = Cell(block())
-    cell.world.data.qpos[cell.world.model.joint("left_s0").qposadr[0]] = np.nan
-    with pytest.raises(SimulationDiverged):
+    before = cell.robot.joint_positions
+    monkeypatch.setattr(cell.robot, "_advance", lambda *_: (cell.world.data.qpos.fill(np.nan), cell.world.step()))
+    with pytest.raises(SimulationDiverged, match="BADQPOS"):
         cell.robot.update(0.01)
     # MuJoCo's own log file would litter the user's folder
     assert list(tmp_path.iterdir()) == []
-    cell.world.reset()
-    cell.robot.restart()
+    monkeypatch.undo()
+    cell.world.restore()
     cell.robot.update(0.01)
-    assert np.isfinite(cell.robot.joint_positions).all()
+    np.testing.assert_allclose(cell.robot.joint_positions, before, atol=1e-3)
+
+
+def test_a_divergence_names_the_object_and_no_arm_jumps():
+    cell = Cell(block("a"), block("b"))
+    place(cell.world, "a", *SPOT)
+    place(cell.world, "b", SPOT[0], -SPOT[1])
+    cell.robot.update(0.01)
+    arms, time = cell.robot.joint_positions, cell.world.time
+    other = cell.world.object_poses()["b"]
+    # one that is thrown into the arm, so to speak: the robot's state is lost, too
+    cell.world.data.joint("a_joint").qvel[:] = np.nan
+    cell.world.data.qpos[cell.world.model.joint("left_s1").qposadr[0]] += 2.0
+    with pytest.raises(SimulationDiverged, match="^a at .*: .*absurd velocity") as caught:
+        cell.world.check()
+    assert caught.value.objects == ("a",)
+    cell.world.restore(caught.value.objects)
+    np.testing.assert_array_equal(cell.robot.joint_positions, arms)
+    assert cell.world.time == time
+    np.testing.assert_allclose(cell.world.object_poses()["b"], other)
+    assert cell.world.objects_off_table() == ["a"]
+    cell.run(0.5)
+    np.testing.assert_allclose(cell.robot.joint_positions, arms, atol=1e-3)
+    assert cell.world.put_back(np.random.default_rng(0)) == ["a"]
+
+
+def test_a_tick_that_diverges_is_done_again_in_shorter_steps(monkeypatch):
+    cell = Cell(block())
+    place(cell.world, "block", *SPOT)
+    advance, steps = cell.robot._advance, []
+
+    def explode_at_long_steps(control, change, n):
+        steps.append(cell.world.model.opt.timestep)
+        if len(steps) == 1:
+            cell.world.data.joint("block_joint").qvel[:3] = 1e4
+        advance(control, change, n)
+
+    monkeypatch.setattr(cell.robot, "_advance", explode_at_long_steps)
+    pose, time = cell.world.object_poses()["block"], cell.world.time
+    cell.robot.update(0.01)
+    assert len(steps) == 2 and steps[1] < steps[0] == cell.world.model.opt.timestep
+    assert cell.world.time == pytest.approx(time + 0.01)
+    np.testing.assert_allclose(cell.world.object_poses()["block"], pose, atol=1e-4)
+
+
+def test_objects_that_jump_are_slowed_down():
+    world = World(0, [block()])
+    world.place("block", (0.65, 0.25, 0.5))
+    velocity = world.data.joint("block_joint").qvel
+    velocity[:] = [8.0, 0.0, 0.0, 0.0, 0.0, 90.0]
+    world.step(1)
+    np.testing.assert_allclose(np.linalg.norm(velocity.reshape(2, 3), axis=1), (5.0, 60.0), rtol=1e-3)
+    np.testing.assert_array_equal(np.sign(velocity[[0, 5]]), (1.0, 1.0))
+
+
+def test_contacts_of_arms_are_counted_and_named():
+    cell, told = Cell(block()), []
+    contacts = ArmContacts(cell.world, told.append)
+    contacts.update()
+    assert contacts.counts == {"arms": 0, "surroundings": 0}
+    place(cell.world, "block", *SPOT)
+    cell.reach_down("left", *SPOT)
+    cell.close("left")
+    contacts.update()
+    assert contacts.counts == {"arms": 0, "surroundings": 0}  # an object in a hand is what it is for
+    for side, y in (("left", 0.0), ("right", 0.0)):
+        cell.move_arm(side, solve(side, 0.65, y, 0.1))
+        for _ in range(3):
+            contacts.update()  # one contact that lasts counts once
+    assert contacts.counts["arms"] == 1
+    assert "left" in told[-1] or "l_gripper" in told[-1]
+    assert "right" in told[-1] or "r_gripper" in told[-1]
+
+
+def test_a_link_that_rests_on_the_table_counts_and_fingers_that_do_not():
+    cell = Cell(block())
+    contacts = ArmContacts(cell.world)
+    cell.move_arm("left", solve("left", *SPOT, cell.world.table.z + 0.03))
+    cell.move_vertically("left", *SPOT, cell.world.table.z + 0.03, cell.world.table.z - 0.01)
+    contacts.update()
+    assert "left_l_pad" in [cell.world.model.geom(g).name for g in cell.world.data.contact.geom.ravel()]
+    assert contacts.counts["surroundings"] == 0
+    cell.move_arm("left", (0.2, 0.9, 0.0, 0.3, 0.0, 0.0, 0.0))  # the forearm onto the table's edge
+    contacts.update()
+    assert contacts.counts == {"arms": 0, "surroundings": 1}
 
 
 def test_arms_collide_with_the_table_and_with_each_other():

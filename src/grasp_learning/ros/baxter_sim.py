@@ -1,6 +1,7 @@
 """Node of the simulated Baxter: physics, Baxter's ROS interface, cameras, and services about the objects."""
 
 import contextlib
+import json
 import math
 import sys
 import time
@@ -27,6 +28,7 @@ from grasp_learning.ros.sim_thread import Inbox
 from grasp_learning.seeding import run_seed
 from grasp_learning.sim.baxter import SimulatedBaxter
 from grasp_learning.sim.cameras import CameraRenderer, CameraSettings
+from grasp_learning.sim.contacts import ArmContacts
 from grasp_learning.sim.gl import RenderingError
 from grasp_learning.sim.objects import catalogue
 from grasp_learning.sim.world import SceneError, SimulationDiverged, World, WorldSettings
@@ -36,9 +38,11 @@ from grasp_learning.trial import ARMS
 
 TICK = 1.0 / TICK_RATE  # s of simulated time
 SERVICE_PATIENCE = 60.0  # s of wall time for a service's answer; scattering takes long at speed 1
+CONTACTS_LINE = "arm contacts:"  # begins the line that is printed at the end
 SOFTWARE_VERSION = "1.2.0.57"  # what baxter_interface asks for
 SWITCH_INTERVAL = 0.0005  # s; Python's 5 ms between threads would hold back every command
 RENDERER_PATIENCE = 60.0  # s of wall time for the first picture
+RECOVERIES = 5  # in one tick; a robot that still cannot go on is lost
 LAG_WARNING = 0.5  # s of wall time that a promised speed may be behind before a warning
 
 
@@ -123,7 +127,9 @@ class BaxterSim:
         ~put_back_objects (PutBackObjects): puts objects that left the table back onto it.
         ~held (QueryHeld): what a gripper really holds.
         ~press_estop, ~release_estop (std_srvs/Trigger): the red button.
-        ~reset (std_srvs/Trigger): robot and objects as after the start; time goes on.
+        ~contacts (std_srvs/Trigger): how often the arms touched each other ("arms"), or what stands around them with
+            a link that is no gripper ("surroundings"); the message is a JSON object. It is also printed at the end.
+        ~reset (std_srvs/Trigger): the robot as after the start, objects scattered anew; time goes on.
 
     Parameters: see config/baxter_sim.yaml. It sets rethink/software_version and robot_description.
     """
@@ -134,6 +140,7 @@ class BaxterSim:
         objects = _choose_objects(settings)
         self._world = TickingWorld(settings.seed, objects, WorldSettings(calibration=settings.calibration or None))
         self._robot = SimulatedBaxter(self._world)
+        self._contacts = ArmContacts(self._world, rospy.logwarn)
         self._pacer = Pacer(None if settings.speed == "max" else settings.speed)
         self._cleared = False  # the objects are meant to be away
         self._rearranging = False
@@ -191,43 +198,59 @@ class BaxterSim:
             rospy.Service("~release_estop", Trigger, self._trigger(self._topics.switch, self._robot.release_estop)),
             rospy.Service("~put_back_objects", PutBackObjects, self._on_put_back),
             rospy.Service("~held", QueryHeld, self._on_held),
+            rospy.Service("~contacts", Trigger, lambda _: TriggerResponse(True, json.dumps(self._contacts.counts))),
         ]
 
     def _trigger(self, call: Callable, *args) -> Callable:
         def handle(_) -> TriggerResponse:
             try:
                 self._inbox.ask(call, *args)
-            except (SceneError, TimeoutError) as error:
+            except (SceneError, SimulationDiverged, TimeoutError) as error:
                 return TriggerResponse(False, str(error))
             return TriggerResponse(True, "")
 
         return handle
 
     def run(self) -> None:
-        """Simulate until the node is shut down."""
+        """Simulate until the node is shut down.
+
+        Raises:
+            SimulationDiverged: the robot itself is lost.
+        """
         self._running = True
         self._started.publish()
         rospy.loginfo("The simulated Baxter is ready, with %d objects", len(self._world.object_names))
         try:
             while not rospy.is_shutdown():
-                try:
-                    self._tick()
-                except SimulationDiverged as error:
-                    rospy.logerr("The simulation diverged (%s); the robot starts again, disabled", error)
-                    self._reset()
+                self._tick()
         finally:
+            # not through ROS's log, which is closed by now
+            print(f"{CONTACTS_LINE} {json.dumps(self._contacts.counts)}", flush=True)
             self._renderer.stop(patience=1.0)
 
     def _tick(self) -> None:
         """Advance by one tick: commands, physics, readings."""
         self._inbox.run()
-        self._robot.update(TICK)
+        self._update()
+        self._contacts.update()
         stamp = to_stamp(self._world.time)
         self._clock.publish(stamp)
         self._topics.publish(stamp)
         for gripper in self._grippers:
             gripper.publish(stamp)
         self._pacer.wait()
+
+    def _update(self) -> None:
+        """One tick of the robot; objects that went wrong in it are taken off the table, and no arm jumps."""
+        for attempt in range(RECOVERIES):
+            try:
+                self._robot.update(TICK)
+                return
+            except SimulationDiverged as error:
+                if attempt == RECOVERIES - 1:
+                    raise
+                rospy.logwarn("The simulation diverged: %s. Objects that did lie beside the table now", error)
+                self._world.restore(error.objects)
 
     # --- what the services do, in the thread of the simulation -----------------------------------------------------
 
@@ -270,7 +293,7 @@ class BaxterSim:
     def _on_put_back(self, _) -> PutBackObjectsResponse:
         try:
             return PutBackObjectsResponse(self._inbox.ask(self._put_back))
-        except (SceneError, TimeoutError) as error:
+        except (SceneError, SimulationDiverged, TimeoutError) as error:
             raise rospy.ServiceException(str(error)) from None
 
     def _on_held(self, request) -> QueryHeldResponse:
@@ -306,8 +329,7 @@ def main() -> None:
     try:
         settings = parse_settings(BaxterSimSettings, rospy.get_param("~", {}), rospy.get_name())
         seed = run_seed(settings.seed, settings.data)
-        node = BaxterSim(settings.model_copy(update={"seed": seed}))
-    except (ConfigError, CollectionError, RenderingError, SceneError) as error:
+        BaxterSim(settings.model_copy(update={"seed": seed})).run()
+    except (ConfigError, CollectionError, RenderingError, SceneError, SimulationDiverged) as error:
         rospy.logfatal("%s", error)
         sys.exit(1)
-    node.run()

@@ -24,6 +24,10 @@ from grasp_learning.sim.gl import RenderingError
 MODES = ((1280, 800), (960, 600), (640, 400), (480, 300), (384, 240), (320, 200))
 MAX_FPS = 30.0
 IDLE_WAIT = 0.01  # s of wall time between two looks for listeners
+# s of wall time. A client that wants one picture makes its two or three subscriptions one after the other, and leaves
+# when it has the picture: less patience with either would draw pictures that nobody sees.
+ARRIVAL_PATIENCE = 0.03
+DEPARTURE_PATIENCE = 0.2
 
 
 class _Arrivals(rospy.SubscribeListener):
@@ -50,27 +54,38 @@ class Stream(abc.ABC):
         self._namespace, self._frame, self._share = namespace, frame, share
         self._stamp = -np.inf  # of the last picture
         self._rest_until = 0.0  # wall time
+        self._awaited = False  # somebody who came has not had a picture yet
+        self._publishers: List[rospy.Publisher] = []
         self._info = self._advertise("camera_info", CameraInfo)
 
     def _advertise(self, topic: str, message: type) -> rospy.Publisher:
         listener = _Arrivals(self._listener_arrived)
-        return rospy.Publisher(f"{self._namespace}/{topic}", message, subscriber_listener=listener, queue_size=1)
+        name = f"{self._namespace}/{topic}"
+        publisher = rospy.Publisher(name, message, subscriber_listener=listener, queue_size=1)
+        self._publishers.append(publisher)
+        return publisher
 
     def _listener_arrived(self) -> None:
-        self._stamp, self._rest_until = -np.inf, 0.0
+        self._awaited, self._stamp, self._rest_until = True, -np.inf, time.monotonic() + ARRIVAL_PATIENCE
 
     def due(self, now: float) -> bool:
         """Whether a picture is wanted at a simulated time (s)."""
-        waited = now >= self._stamp + 1.0 / self.rate and time.monotonic() >= self._rest_until
-        return waited and (self._info.get_num_connections() > 0 or self._watched())
+        if now < self._stamp + 1.0 / self.rate or time.monotonic() < self._rest_until:
+            return False
+        for publisher in self._publishers:
+            publisher.impl.check()  # else rospy finds out that a listener left when it sends to it twice
+        return any(publisher.get_num_connections() for publisher in self._publishers)
 
     def take(self, renderer, data) -> None:
         """Render a picture of a state of the world and publish it with the state's time."""
+        awaited, self._awaited = self._awaited, False
         self._stamp = data.time
         start = time.monotonic()
         self._publish(renderer, data, to_stamp(data.time).to_sec())
-        spent = time.monotonic() - start
-        self._rest_until = time.monotonic() + spent * (1.0 / self._share - 1.0)
+        if self._awaited:  # somebody came meanwhile
+            return
+        end = time.monotonic()
+        self._rest_until = end + max((end - start) * (1.0 / self._share - 1.0), DEPARTURE_PATIENCE if awaited else 0.0)
 
     @abc.abstractmethod
     def _watched(self) -> bool:
@@ -206,7 +221,7 @@ class RenderThread:
         self._streams: List[Stream] = list(streams)
         self._make_renderer, self._snapshot, self._now = make_renderer, snapshot, now
         self._stopping = threading.Event()
-        self._first = concurrent.futures.Future()
+        self._first: concurrent.futures.Future = concurrent.futures.Future()
         self._thread = threading.Thread(target=self._run, name="render", daemon=True)
 
     def start(self, patience: float) -> None:
@@ -216,10 +231,13 @@ class RenderThread:
             patience: s of wall time.
 
         Raises:
-            RenderingError: there is no OpenGL; TimeoutError: nothing happened.
+            RenderingError: there is no OpenGL, or nothing happened.
         """
         self._thread.start()
-        self._first.result(patience)
+        try:
+            self._first.result(patience)
+        except concurrent.futures.TimeoutError:
+            raise RenderingError(f"the first picture was not drawn within {patience:g} s") from None
 
     def stop(self, patience: float) -> None:
         """Stop after the picture that is being made, or after a while (s) at the latest."""
@@ -230,8 +248,8 @@ class RenderThread:
         try:
             renderer = self._make_renderer()
             renderer.kinect(self._snapshot())  # makes the OpenGL context, for which a client should not have to wait
-        except RenderingError as error:
-            self._first.set_exception(error)
+        except Exception as error:  # noqa: BLE001 - it is raised again in the thread that waits for it
+            self._first.set_exception(_as_rendering_error(error))
             return
         self._first.set_result(None)
         while not self._stopping.is_set():
@@ -243,6 +261,10 @@ class RenderThread:
             self._streams.append(stream)
             try:
                 stream.take(renderer, self._snapshot())
-            except (RenderingError, TimeoutError) as error:
-                rospy.logerr_throttle(10.0, "No picture: %s", error)
+            except Exception as error:  # noqa: BLE001 - the cameras go on, and the log tells
+                rospy.logerr_throttle(10.0, "No picture: %s", _as_rendering_error(error))
         renderer.close()
+
+
+def _as_rendering_error(error: Exception) -> RenderingError:
+    return error if isinstance(error, RenderingError) else RenderingError(f"{type(error).__name__}: {error}")

@@ -6,7 +6,7 @@ positions are in the base frame, which is the world's; a wrench is what the surr
 
 import enum
 from dataclasses import dataclass, replace
-from typing import Dict, List, Mapping, Optional, Sequence
+from typing import Dict, List, Optional, Sequence
 
 import mujoco
 import numpy as np
@@ -17,13 +17,14 @@ from grasp_learning.geometry import transform
 from grasp_learning.robot_description import HEAD_JOINT, SIDES, arm_joints, finger_joints, joint_limits
 from grasp_learning.sim.gripper import GripperState, SimulatedGripper
 from grasp_learning.sim.robot_model import DAMPING, STIFFNESS
-from grasp_learning.sim.world import World
+from grasp_learning.sim.world import SimulationDiverged, World
 
 __all__ = ["AssemblyState", "BaxterSettings", "ControlMode", "GripperState", "SimulatedBaxter", "SimulatedGripper"]
 
 ESTOP_UNPRESSED, ESTOP_PRESSED, ESTOP_RELEASED = 0, 1, 3
 SOURCE_NONE, SOURCE_USER, SOURCE_BRAIN = 0, 1, 4
 
+_FINER = 8  # shorter steps for a tick that diverged
 _SERVO_LEAD = np.tile(DAMPING / STIFFNESS, len(SIDES))
 _ARM = {side: slice(7 * index, 7 * index + 7) for index, side in enumerate(SIDES)}
 
@@ -205,10 +206,10 @@ class SimulatedBaxter:
         unknown = [name for name in names if name not in known]
         if unknown:
             raise ValueError(f"joint command for the {side} arm names {unknown[0]!r}; expected {', '.join(known)}")
-        values = np.asarray(values, float)
-        if values.shape != (len(names),) or not np.isfinite(values).all():
-            raise ValueError(f"joint command for the {side} arm: expected {len(names)} finite values, got {values}")
-        return np.array([_ARM[side].start + known.index(name) for name in names], int), values
+        array = np.asarray(values, float)
+        if array.shape != (len(names),) or not np.isfinite(array).all():
+            raise ValueError(f"joint command for the {side} arm: expected {len(names)} finite values, got {array}")
+        return np.array([_ARM[side].start + known.index(name) for name in names], int), array
 
     def _change_mode(self, side: str, mode: ControlMode) -> None:
         arm = _ARM[side]
@@ -244,7 +245,7 @@ class SimulatedBaxter:
         """One control tick: set-points, physics for dt (a multiple of the physical time step), readings.
 
         Raises:
-            SimulationDiverged: reset the world, then :meth:`restart`.
+            SimulationDiverged: see :meth:`World.restore`; or reset the world, then :meth:`restart`.
         """
         for side in SIDES:
             if self.world.time - self._last_command[side] > self._timeout[side]:
@@ -309,15 +310,28 @@ class SimulatedBaxter:
         """Physics, with the set-points interpolated over the tick."""
         world = self.world
         control = before + self._lead_velocity * _SERVO_LEAD
-        change = (self._set_point - before) / n
+        change = self._set_point - before
         for side in SIDES:
             if self._mode[side] is ControlMode.TORQUE:
                 arm = _ARM[side]
                 control[arm] = np.clip(self._command[arm], -self._max_torque[arm], self._max_torque[arm])
                 change[arm] = 0.0
-        for _ in range(n):
-            control += change
-            world.data.ctrl[self._actuators] = control
+        try:
+            self._advance(control, change, n)
+        except SimulationDiverged:
+            # An object that is crushed between hand and table needs shorter steps than everything else
+            world.restore()
+            world.model.opt.timestep /= _FINER
+            try:
+                self._advance(control, change, n * _FINER)
+            finally:
+                world.model.opt.timestep *= _FINER
+
+    def _advance(self, control: np.ndarray, change: np.ndarray, n: int) -> None:
+        """Physical steps while the arms' controls (14,) change by ``change`` in total."""
+        world = self.world
+        for step in range(n):
+            world.data.ctrl[self._actuators] = control + change * ((step + 1) / n)
             mujoco.mj_step(world.model, world.data)
         world.check()
 
@@ -361,10 +375,6 @@ class SimulatedBaxter:
         """(7,) rad, shoulder to wrist."""
         return self.world.data.qpos[self._arm_qpos[_ARM[side]]]
 
-    def arm_set_points(self, side: str) -> np.ndarray:
-        """(7,) rad: where the servos are told to be now."""
-        return self._set_point[_ARM[side]].copy()
-
     def endpoint_pose(self, side: str) -> np.ndarray:
         """T_base_gripper (4, 4)."""
         body = self._endpoints[side]
@@ -390,10 +400,6 @@ class SimulatedBaxter:
     def head_turning(self) -> bool:
         """Whether the head is on its way."""
         return abs(self._head_target - self.head_pan) > 0.01
-
-    def gripper_command(self, side: str, command: str, args: Optional[Mapping] = None, sender="", sequence: int = 0):
-        """Pass a command to a gripper; see :meth:`SimulatedGripper.command`."""
-        self.grippers[side].command(command, args, sender, sequence)
 
 
 def _braking_speed(distance: np.ndarray, step: np.ndarray, dt: float) -> np.ndarray:

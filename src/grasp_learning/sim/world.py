@@ -37,8 +37,20 @@ _FATAL_WARNINGS = [
 ]
 
 
+# Object velocities at which a state counts as lost: six times what tame() leaves
+_ABSURD = 6.0
+
+
 class SimulationDiverged(RuntimeError):
-    """The physics produced NaN or absurd velocities. The state is lost: call :meth:`World.reset`."""
+    """The physics produced NaN or absurd velocities. Call :meth:`World.restore` or :meth:`World.reset`.
+
+    Attributes:
+        objects: names of the objects that went wrong; empty where only the robot did.
+    """
+
+    def __init__(self, message: str, objects: Sequence[str] = ()):
+        super().__init__(message)
+        self.objects = tuple(objects)
 
 
 class SceneError(RuntimeError):
@@ -65,8 +77,9 @@ class WorldSettings(Settings):
         drop_height: free fall of a dropped object (m).
         settle_time: most time an object may take to come to rest (s).
         scatter_attempts: how often objects that fell off or roll on are dropped again.
-        max_velocity: of any joint or object (m/s, rad/s); above it the simulation has diverged. Far above what a
-            squeezed plate reaches when it jumps out of a hand, from which the scene recovers by itself.
+        max_velocity: of any joint of the robot (m/s, rad/s); above it the simulation has diverged.
+        max_object_speed, max_object_spin: of an object (m/s, rad/s). What is squeezed between a hand and the table
+            jumps away; free of these bounds it jumps so fast that the next steps cannot follow.
         appearance: of the table and the light.
     """
 
@@ -78,7 +91,9 @@ class WorldSettings(Settings):
     drop_height: float = Field(0.02, ge=0.0, le=0.5)
     settle_time: float = Field(4.0, gt=0.0)
     scatter_attempts: int = Field(12, ge=1)
-    max_velocity: float = Field(5000.0, gt=0.0)
+    max_velocity: float = Field(100.0, gt=0.0)
+    max_object_speed: float = Field(5.0, gt=0.0)
+    max_object_spin: float = Field(60.0, gt=0.0)
     appearance: AppearanceSettings = AppearanceSettings()
 
 
@@ -160,16 +175,63 @@ class World:
         self.check()
 
     def check(self) -> None:
-        """Look at the state after steps.
+        """Look at the state after steps: remember it when it is good, slow down objects that are too fast.
 
         Raises:
             SimulationDiverged: MuJoCo warned of it, or a velocity is absurd.
         """
-        numbers = self.data.warning.number
-        bad = [str(kind) for kind in _FATAL_WARNINGS if numbers[kind]]
-        # written so that NaN is caught, too
-        if bad or not np.abs(self.data.qvel).max() <= self.settings.max_velocity:
-            raise SimulationDiverged(f"at {self.time:.3f} s: {', '.join(bad) or 'a velocity is NaN or absurd'}")
+        velocity = self.data.qvel
+        # one comparison at most ticks; NaN fails it, too
+        if not velocity.dot(velocity) <= self.settings.max_object_speed**2 or self.data.warning.number.any():
+            self._check_each()
+        self._remember()
+
+    def _check_each(self) -> None:
+        fatal = [str(kind) for kind in _FATAL_WARNINGS if self.data.warning.number[kind]]
+        linear, angular = self._object_velocities()
+        limits = self.settings
+        fine = (linear <= _ABSURD * limits.max_object_speed) & (angular <= _ABSURD * limits.max_object_spin)
+        robot = np.abs(np.delete(self.data.qvel, self._qvel)).max()
+        if fatal or not fine.all() or not robot <= limits.max_velocity:
+            names = [self.object_names[index] for index in np.flatnonzero(~fine)]
+            what = ", ".join(names) or "the robot"
+            why = ", ".join(fatal) or "NaN or absurd velocity"
+            raise SimulationDiverged(f"{what} at {self.time:.3f} s: {why}", names)
+        self._tame(linear, angular)
+
+    def _object_velocities(self) -> Tuple[np.ndarray, np.ndarray]:
+        """Speed (m/s) and spin (rad/s) of each object."""
+        velocity = self.data.qvel[self._qvel]
+        return np.linalg.norm(velocity[:, :3], axis=1), np.linalg.norm(velocity[:, 3:], axis=1)
+
+    def _tame(self, linear: np.ndarray, angular: np.ndarray) -> None:
+        """Slow down objects that are faster than the limits."""
+        for dofs, size, limit in (
+            (self._qvel[:, :3], linear, self.settings.max_object_speed),
+            (self._qvel[:, 3:], angular, self.settings.max_object_spin),
+        ):
+            fast = size > limit
+            self.data.qvel[dofs[fast]] *= (limit / size[fast])[:, None]
+
+    def restore(self, lost: Sequence[str] = ()) -> None:
+        """Back to the last good state, after :class:`SimulationDiverged`: no arm jumps.
+
+        Args:
+            lost: names of objects that are put onto the floor, away from everything: they left the table.
+        """
+        time, qpos, qvel = self._good
+        control = self.data.ctrl.copy()
+        mujoco.mj_resetData(self.model, self.data)
+        self.data.time = time
+        self.data.qpos[:], self.data.qvel[:], self.data.ctrl[:] = qpos, qvel, control
+        for name in lost:
+            index = self.object_names.index(name)
+            self._place(index, self._parking(index), (1.0, 0.0, 0.0, 0.0))
+        mujoco.mj_forward(self.model, self.data)
+        self._remember()
+
+    def _remember(self) -> None:
+        self._good = (self.data.time, self.data.qpos.copy(), self.data.qvel.copy())
 
     def reset(self) -> None:
         """Time 0, arms at neutral, grippers open, the table empty."""
@@ -189,11 +251,11 @@ class World:
 
     def clear_table(self) -> None:
         """Park all objects on the floor behind the robot, out of every camera's view."""
-        for index, obj in enumerate(self.objects):
-            pos = (-1.2 - 0.4 * (index // 6), -1.0 + 0.4 * (index % 6), FLOOR_Z + obj.extents[2] / 2)
-            self._place(index, pos, (1.0, 0.0, 0.0, 0.0))
+        for index in range(len(self.objects)):
+            self._place(index, self._parking(index), (1.0, 0.0, 0.0, 0.0))
         self._parked = set(range(len(self.objects)))
         mujoco.mj_forward(self.model, self.data)
+        self._remember()
 
     def scatter(self, rng: np.random.Generator) -> None:
         """Drop all objects onto the table, about half of them on each side, and wait until they are at rest.
@@ -281,6 +343,10 @@ class World:
 
     def _steps(self, seconds: float) -> int:
         return max(1, int(round(seconds / self.settings.time_step)))
+
+    def _parking(self, index: int) -> Tuple[float, float, float]:
+        """Where an object stands when it is out of the way."""
+        return -1.2 - 0.4 * (index // 6), -1.0 + 0.4 * (index % 6), FLOOR_Z + self.objects[index].extents[2] / 2
 
     def _place(self, index: int, pos: Sequence[float], quat: Sequence[float]) -> None:
         self.data.qpos[self._qpos[index]] = np.concatenate([pos, quat])
