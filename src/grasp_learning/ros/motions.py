@@ -1,7 +1,7 @@
 """Where an arm can go and how: plans and straight lines, with the reasons why not as typed faults."""
 
 import time
-from typing import Iterator, Sequence
+from typing import Iterator, List, Sequence
 
 import numpy as np
 
@@ -54,19 +54,23 @@ class Motions:
                 raise
         return self._plan(PlanRequest(q, goal_poses=poses[1:], other_arm=other))
 
-    def to_pregrasp(self, q: np.ndarray, poses: Sequence[np.ndarray], drop: float, other: np.ndarray):
-        """A planned trajectory to one of several equivalent poses from which the gripper can go straight down.
+    def to_pregrasp(self, q: np.ndarray, poses: Sequence[np.ndarray], drop: float, other: np.ndarray, speed: float):
+        """A planned trajectory to one of several equivalent poses, and a straight one from there down.
 
         Args:
             poses: the posture nearest to q is preferred, whichever pose it belongs to.
             drop: how far down it must be able to go (m).
+            speed: of the fingertips on the way down, at most (m/s).
         """
+        descents: List[Trajectory] = []
 
         def can_descend(goal: np.ndarray) -> bool:
-            reason = straight_joints(self._planner, goal, self._shifted(goal, (0.0, 0.0, -drop)), other)[2]
-            return not reason
+            way = plan_straight(self._planner, goal, self._shifted(goal, (0.0, 0.0, -drop)), other, speed)
+            descents.append(way.trajectory)
+            return way.ok
 
-        return self._plan(PlanRequest(q, goal_poses=poses, other_arm=other, goal_check=can_descend))
+        path = self._plan(PlanRequest(q, goal_poses=poses, other_arm=other, goal_check=can_descend))
+        return path, descents[-1]  # the first goal that passes is the goal
 
     def shift(self, q: np.ndarray, offset: Sequence[float], other: np.ndarray, speed: float):
         """A straight motion of the gripper by an offset (3,) in the base frame (m), its orientation kept.
@@ -80,14 +84,17 @@ class Motions:
 
     def rise(self, q: np.ndarray, height: float, least: float, other: np.ndarray, speed: float):
         """A straight motion up by a height (m), or as far as the arm can go if that is at least `least` (m)."""
-        begin = time.monotonic()
-        _, travel, reason = straight_joints(self._planner, q, self._shifted(q, (0.0, 0.0, height)), other)
-        self.planning_time += time.monotonic() - begin
-        # short of where something touches, so that the next plan has room to begin
-        reached = float(travel[-1]) - END_MARGIN
-        if reason and reached < least:
-            raise Unreachable(f"the lift would end too low: {reason}")
-        return self.shift(q, (0.0, 0.0, reached if reason else height), other, speed)
+        try:
+            return self.shift(q, (0.0, 0.0, height), other, speed)
+        except Unreachable as error:
+            begin = time.monotonic()
+            _, travel, stopped = straight_joints(self._planner, q, self._shifted(q, (0.0, 0.0, height)), other)
+            self.planning_time += time.monotonic() - begin
+            # short of where something touches, so that the next plan has room to begin
+            reached = float(travel[-1]) - END_MARGIN
+            if not stopped or reached < least:
+                raise Unreachable(f"the lift would end too low: {error}") from None
+        return self.shift(q, (0.0, 0.0, reached), other, speed)
 
     def escape(self, q: np.ndarray, other: np.ndarray):
         """A slow short motion away from what the arm touches or nearly touches; None where it is free.

@@ -161,8 +161,7 @@ class PickSequence:
         drop = max(limits.lift_height, limits.approach_height - PREGRASP_MARGIN)
         # a symmetric gripper grasps alike at both angles
         poses = wrist_alternatives(top_down_pose(grasp.x, grasp.y, grasp.z + drop, grasp.theta))
-        path = self._motions.to_pregrasp(arm.commanded(), poses, drop, arm.other_q())
-        descent = self._motions.shift(path.positions[-1], (0.0, 0.0, -drop), arm.other_q(), limits.descent_speed)
+        path, descent = self._motions.to_pregrasp(arm.commanded(), poses, drop, arm.other_q(), limits.descent_speed)
         arm.follow(path)
         return descent
 
