@@ -36,7 +36,7 @@ from grasp_learning.trial import ARMS, Outcome, Trial, run_trial
 ROBOTS = ("sim",)
 MODES = ("random",)
 PLANNERS = ("ompl",)
-LINGER = 0.3  # s of wall clock for the last status to reach its listeners
+LINGER = 0.3  # s of wall clock for the last messages to reach their listeners
 
 
 def _one_of(choices: Tuple[str, ...]):
@@ -100,6 +100,7 @@ class Collector:
         rospy.Service("~pause", Trigger, self._on_pause)
         rospy.Service("~resume", Trigger, self._on_resume)
         rospy.Service("~stop", Trigger, self._on_stop)
+        rospy.on_shutdown(self._on_shutdown)
         self._publish("waiting for the other nodes")
 
     def run(self) -> int:
@@ -258,10 +259,6 @@ class Collector:
             if self._rearrange and not self._over():
                 self._lay_out_objects()
             time.sleep(0.05)
-        if rospy.is_shutdown():
-            with self._lock:
-                self._flags.stopping = True
-            self._workcell.cancel()
         end = time.monotonic() + self._settings.stop_timeout
         for thread in threads:
             thread.join(max(0.0, end - time.monotonic()))
@@ -308,6 +305,15 @@ class Collector:
     def _on_stop(self, _request) -> TriggerResponse:
         self._set("trials in flight end first", stopping=True)
         return TriggerResponse(True, "the collection ends after the trials in flight")
+
+    def _on_shutdown(self) -> None:
+        """At Ctrl-C, while topics are still open: the arms end what they do."""
+        with self._lock:
+            self._flags.stopping = True
+            busy = any(self._busy.values())
+        if busy:
+            self._workcell.cancel()
+            time.sleep(LINGER)
 
     def _set(self, message: str, **flags: bool) -> None:
         with self._lock:
