@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 """The samplers over ROS: every fault of a camera ends in a typed answer that names it and a remedy."""
 
+import contextlib
 import subprocess
 import sys
+import tempfile
 import threading
 import unittest
 from pathlib import Path
@@ -222,6 +224,32 @@ class PerceptionTest(unittest.TestCase):
         answer = self.sample_region("right")
         self.assertEqual(answer.outcome, "UNREACHABLE")
         self.assertIn("right", answer.message)
+
+    def test_the_background_is_kept_for_a_restart_but_not_for_the_next_session(self):
+        with tempfile.TemporaryDirectory() as folder:
+            file = f"{folder}/collection/background.npz"
+            with self.another_sampler(file, "monday") as call:
+                answer = call("reset_background", Trigger, TriggerRequest())
+                self.assertTrue(answer.success, answer.message)
+            with self.another_sampler(file, "monday") as call:
+                self.assertEqual(call("sample", SampleRegion, SampleRegionRequest(arm="left")).outcome, "NO_OBJECTS")
+            with self.another_sampler(file, "tuesday") as call:
+                answer = call("sample", SampleRegion, SampleRegionRequest(arm="left"))
+                self.assert_fault(answer, "clear the table", "reset_background")
+
+    @contextlib.contextmanager
+    def another_sampler(self, file, session):
+        """Run a roi_sampler beside the test's own; gives a function that calls its services."""
+        code = "from grasp_learning.ros.roi_sampler import main; main()"
+        arguments = ["__name:=another", f"_background_file:={file}", f"_session:={session}", "_background_pictures:=3"]
+        remaps = [f"~{name}:={topic}" for name, topic in zip(("color", "camera_info", "depth"), KINECT_TOPICS)]
+        node = subprocess.Popen([sys.executable, "-c", code, *arguments, *remaps])
+        try:
+            rospy.wait_for_service("/another/sample", timeout=60)
+            yield lambda name, kind, request: call_service(f"/another/{name}", kind, request, ANSWER_TIMEOUT)
+        finally:
+            node.terminate()
+            node.wait(30)
 
     def test_region_overlay(self):
         self.assertTrue(self.reset_background().success)
