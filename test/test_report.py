@@ -7,8 +7,10 @@ from bag_samples import compressed, picture
 
 from grasp_learning import report
 from grasp_learning.bags import APPROACH_TOPIC
+from grasp_learning.contact_sheet import FRAME, GAP, GREEN, GREY, PAPER, RED, TILE, TITLE, contact_sheet, trial_patch
 from grasp_learning.ros.trial_bag import bag_bytes, entry_of
 from grasp_learning.storage import Collection, CollectionError, CollectionInfo, fault_record, trial_record
+from grasp_learning.summary import format_summary, summarize, wilson_interval
 from grasp_learning.trial import Grasp, Outcome, PickReading, Trial
 
 START = 100.0
@@ -50,11 +52,11 @@ def folder(tmp_path):
     [(0, 10, (0.0, 0.2775)), (10, 10, (0.7225, 1.0)), (8, 100, (0.0411, 0.1500)), (0, 0, (0.0, 1.0))],
 )
 def test_wilson_interval_against_published_values(successes, trials, expected):
-    assert report.wilson_interval(successes, trials) == pytest.approx(expected, abs=1e-4)
+    assert wilson_interval(successes, trials) == pytest.approx(expected, abs=1e-4)
 
 
 def test_the_figures_are_those_on_disk(folder):
-    summary = report.summarize(folder)
+    summary = summarize(folder)
     assert (summary.trials, summary.successes, summary.faults) == (5, 1, {"UNREACHABLE": 1})
     assert summary.by_arm == {"left": {"SUCCESS": 1, "FAILURE": 2}, "right": {"FAILURE": 2}}
     assert (summary.truth_known, summary.truth_agrees) == (5, 4)
@@ -65,12 +67,12 @@ def test_the_figures_are_those_on_disk(folder):
 def test_hours_of_runs_with_clocks_of_their_own_are_added(folder):
     trials = [make_trial(0, Outcome.FAILURE), make_trial(1, Outcome.FAILURE)]
     collect(folder, trials)
-    assert report.summarize(folder).hours * 3600 == pytest.approx(140 + 60)
+    assert summarize(folder).hours * 3600 == pytest.approx(140 + 60)
 
 
 def test_the_table_says_what_a_person_wants_to_know(folder):
     (folder / "bags/000002_right.bag").unlink()
-    text = report.format_summary(folder, report.summarize(folder))
+    text = format_summary(folder, summarize(folder))
     lines = {line.split("  ")[0].strip(): " ".join(line.split()) for line in text.splitlines() if line}
     assert lines["left"].startswith("left 3 1 2 33.3 % ")
     assert lines["all"] == "all 4 1 3 25.0 % 4.6 to 69.9 %"
@@ -81,16 +83,16 @@ def test_the_table_says_what_a_person_wants_to_know(folder):
 
 def tile_colors(sheet, count):
     """Colour of the frame of the first tiles, in BGR."""
-    step = report.TILE + 2 * report.FRAME + report.GAP
-    row = report.TITLE + report.FRAME // 2
-    return [tuple(sheet[row, report.GAP + place * step + 20].tolist()) for place in range(count)]
+    step = TILE + 2 * FRAME + GAP
+    row = TITLE + FRAME // 2
+    return [tuple(sheet[row, GAP + place * step + 20].tolist()) for place in range(count)]
 
 
 def test_each_trial_is_framed_by_its_label(folder):
-    path = report.contact_sheet(str(folder))
+    path = contact_sheet(str(folder))
     assert path == folder / "contact_sheet.png"
     sheet = cv2.imread(str(path))
-    assert tile_colors(sheet, 5) == [report.GREEN, report.RED, report.RED, report.RED, report.RED]
+    assert tile_colors(sheet, 5) == [GREEN, RED, RED, RED, RED]
 
 
 def test_a_patch_is_cut_around_the_grasp_with_the_grasp_in_it(tmp_path):
@@ -99,7 +101,7 @@ def test_a_patch_is_cut_around_the_grasp_with_the_grasp_in_it(tmp_path):
     trial = make_trial(0, Outcome.SUCCESS, u=700.0, v=10.0)
     collect(tmp_path, [trial], image)
     line = trial_record(trial)
-    patch = report.trial_patch(tmp_path, {**line, "bag": "bags/000001_left.bag"})
+    patch = trial_patch(tmp_path, {**line, "bag": "bags/000001_left.bag"})
     assert patch.shape == (380, 380, 3)
     assert np.abs(patch[5, 20].astype(int) - (200, 120, 40)).max() < 12  # beyond the picture's upper edge
     assert patch[5, 360].min() > 240
@@ -109,15 +111,15 @@ def test_a_patch_is_cut_around_the_grasp_with_the_grasp_in_it(tmp_path):
 
 def test_only_the_latest_are_drawn(tmp_path):
     collect(tmp_path, [make_trial(index, Outcome.FAILURE) for index in range(6)] + [make_trial(6, Outcome.SUCCESS)])
-    sheet = cv2.imread(str(report.contact_sheet(tmp_path, limit=2)))
-    assert tile_colors(sheet, 3) == [report.RED, report.GREEN, report.PAPER]
+    sheet = cv2.imread(str(contact_sheet(tmp_path, limit=2)))
+    assert tile_colors(sheet, 3) == [RED, GREEN, PAPER]
 
 
 def test_a_bag_that_cannot_be_read_is_a_grey_tile_and_a_line(folder, capsys):
     bag = folder / "bags/000001_left.bag"
     bag.write_bytes(bytes(bag.stat().st_size))
-    sheet = cv2.imread(str(report.contact_sheet(folder)))
-    assert tile_colors(sheet, 2) == [report.GREY, report.RED]
+    sheet = cv2.imread(str(contact_sheet(folder)))
+    assert tile_colors(sheet, 2) == [GREY, RED]
     assert "000001_left.bag: cannot be read" in capsys.readouterr().err
 
 
@@ -145,7 +147,7 @@ def test_the_command_ends_with_one_clear_line(tmp_path, prepare, told):
 def test_an_empty_collection_has_no_picture(tmp_path, capsys):
     collect(tmp_path, [make_trial(0, Outcome.NO_OBJECTS)])
     with pytest.raises(CollectionError, match="no trials yet"):
-        report.contact_sheet(tmp_path)
+        contact_sheet(tmp_path)
     report.main([str(tmp_path)])
     assert "1 NO_OBJECTS" in capsys.readouterr().out
     assert not (tmp_path / "contact_sheet.png").exists()

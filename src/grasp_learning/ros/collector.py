@@ -25,8 +25,8 @@ from std_srvs.srv import Trigger, TriggerResponse
 from grasp_learning.calibration import load_calibration
 from grasp_learning.collection import Flags, Progress, Snapshot, Streak, describe_trial
 from grasp_learning.config import ConfigError, Settings, parse_settings
+from grasp_learning.contact_sheet import contact_sheet
 from grasp_learning.msg import CollectionStatus
-from grasp_learning.report import contact_sheet
 from grasp_learning.ros.calls import CallFailed, Deadline, node_pid
 from grasp_learning.ros.workcell import Deadlines, RosWorkcell
 from grasp_learning.storage import check_usable, count_trials, find_trial, make_folder, newest_number, writer_of
