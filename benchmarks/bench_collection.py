@@ -70,12 +70,13 @@ def collect(trials: int, seed: int, data: Path, folder: Path) -> Memory:
     memory = Memory(launch.process.pid)
     memory.start()
     try:
-        code = launch.wait(120 + 30 * trials)
+        launch.wait(120 + 30 * trials)
     finally:
         memory.done.set()
         launch.close()
-    if code != 0:
-        sys.exit(f"the launch ended with status {code}:\n{launch.output[-3000:]}")
+    # roslaunch's exit code is 0 however the collection ended
+    if "FINISHED: " not in launch.output:
+        sys.exit(f"the collection did not finish:\n{launch.output[-3000:]}")
     memory.join()
     return memory
 

@@ -41,6 +41,8 @@ if [ -n "$interrupted" ]; then
   echo "demo: interrupted; $((after - before)) trials were recorded in $DATA"
   exit 130
 fi
+# roslaunch's status tells of a launch file that it cannot read, but is 0 however the collection ended: that is
+# told by what lies on the disk.
 [ "$status" -eq 0 ] || fail "the launch ended with status $status (logs: $ROS_LOG_DIR)"
 [ "$((after - before))" -ge "$TRIALS" ] ||
   fail "only $((after - before)) of $TRIALS trials were recorded in $DATA (logs: $ROS_LOG_DIR)"

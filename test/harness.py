@@ -36,7 +36,7 @@ class Launch:
 
     def __init__(self, arguments: List[str], folder: Path):
         self.port = free_port()
-        self.log = folder / "roslaunch.log"
+        self.log = folder / f"roslaunch_{self.port}.log"
         self.environment = dict(
             os.environ,
             ROS_MASTER_URI=f"http://127.0.0.1:{self.port}",
@@ -47,7 +47,7 @@ class Launch:
         self.environment.pop("ROS_HOSTNAME", None)
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                ["roslaunch", "-p", str(self.port), "grasp_learning", *arguments],
+                ["roslaunch", "--no-summary", "-p", str(self.port), "grasp_learning", *arguments],
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -60,12 +60,16 @@ class Launch:
         """What was printed so far."""
         return self.log.read_text(errors="replace")
 
-    def wait(self, timeout: float) -> int:
-        """Wait for the end; the exit code."""
+    def wait(self, timeout: float) -> None:
+        """Wait for the end. roslaunch's exit code is 0 however its required node ended: look at the output instead."""
         try:
-            return self.process.wait(timeout)
+            self.process.wait(timeout)
         except subprocess.TimeoutExpired:
             raise AssertionError(f"still running after {timeout:g} s; it printed:\n{self.output[-4000:]}") from None
+
+    def assert_running(self) -> None:
+        """Fail the test with what was printed, if the launch has ended."""
+        assert self.process.poll() is None, f"the launch has ended; it printed:\n{self.output[-4000:]}"
 
     def interrupt(self) -> None:
         """What Ctrl-C does."""
@@ -81,10 +85,12 @@ class Launch:
         except OSError:
             return None
 
-    def kill_node(self, name: str) -> None:
-        """kill -9 of a node."""
+    def kill_node(self, name: str) -> int:
+        """Kill (-9) a node; the process id that it had."""
         wait_until(lambda: self.node_pid(name), 20, f"node {name} is up")
-        os.kill(self.node_pid(name), signal.SIGKILL)
+        pid = self.node_pid(name)
+        os.kill(pid, signal.SIGKILL)
+        return pid
 
     def call(self, service: str, request: str = "{}", timeout: float = 20) -> str:
         """``rosservice call``; what it printed."""
