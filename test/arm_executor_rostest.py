@@ -9,8 +9,8 @@ import numpy as np
 import rospy
 import rostest
 from fake_baxter import FakeBaxter
-from grasp_learning.msg import ApproachAction, ApproachGoal, PickAction, PickGoal
 
+from grasp_learning.msg import ApproachAction, ApproachGoal, PickAction, PickGoal
 from grasp_learning.robot_description import NEUTRAL
 from grasp_learning.ros.calls import ActionCaller
 

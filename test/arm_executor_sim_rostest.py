@@ -7,10 +7,10 @@ import unittest
 
 import rospy
 import rostest
-from grasp_learning.msg import ApproachAction, ApproachGoal, PickAction, PickGoal
 from sensor_msgs.msg import CompressedImage
 from std_srvs.srv import Trigger
 
+from grasp_learning.msg import ApproachAction, ApproachGoal, PickAction, PickGoal
 from grasp_learning.ros.calls import ActionCaller, call_service
 from grasp_learning.ros.conversions import image_from_compressed
 

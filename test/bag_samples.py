@@ -4,9 +4,9 @@ import cv2
 import numpy as np
 import rospy
 from baxter_core_msgs.msg import EndEffectorState, EndpointState
-from grasp_learning.msg import Grasp, Region, Trial
 from sensor_msgs.msg import CameraInfo, CompressedImage, JointState
 
+from grasp_learning.msg import Grasp, Region, Trial
 from grasp_learning.ros.trial_bag import entry_of
 
 RATE = 100  # Hz

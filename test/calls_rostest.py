@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import rospy
 import rostest
-from grasp_learning.msg import ApproachAction, ApproachGoal
 from std_srvs.srv import Trigger, TriggerRequest
 
+from grasp_learning.msg import ApproachAction, ApproachGoal
 from grasp_learning.ros.calls import ActionCaller, CallFailed, Deadline, NoAnswer, call_service, node_pid
 from grasp_learning.ros.workcell import Deadlines, RosWorkcell
 from grasp_learning.trial import Outcome, Region

@@ -13,12 +13,12 @@ from pathlib import Path
 import rospy
 import rostest
 from fake_nodes import CALIBRATION, DEADLINE, FakeNodes, Node, StatusListener, wait_for
-from grasp_learning.srv import RecordTrial, RecordTrialResponse
 from std_srvs.srv import Trigger
 from tf2_msgs.msg import TFMessage
 
 from grasp_learning.config import ConfigError, parse_settings
 from grasp_learning.ros.collector import Collector, CollectorSettings
+from grasp_learning.srv import RecordTrial, RecordTrialResponse
 from grasp_learning.storage import Collection, CollectionInfo, faults_of, trials_of
 from grasp_learning.trial import Outcome, Step
 

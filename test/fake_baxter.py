@@ -17,12 +17,12 @@ from baxter_core_msgs.msg import (
     EndpointState,
     JointCommand,
 )
-from grasp_learning.srv import QueryHeld, QueryHeldResponse
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, Image, JointState
 from std_msgs.msg import Bool, Empty
 
 from grasp_learning.robot_description import NEUTRAL, arm_joints
+from grasp_learning.srv import QueryHeld, QueryHeldResponse
 
 SIDES = ("left", "right")
 PERIOD = 0.01

@@ -14,6 +14,8 @@ import actionlib
 import numpy as np
 import rospy
 from bag_samples import camera_info, compressed, picture
+from std_srvs.srv import Trigger, TriggerResponse
+
 from grasp_learning.msg import (
     ApproachAction,
     ApproachResult,
@@ -31,7 +33,6 @@ from grasp_learning.srv import (
     SampleRegion,
     SampleRegionResponse,
 )
-from std_srvs.srv import Trigger, TriggerResponse
 
 NODES = Path(__file__).resolve().parent.parent / "nodes"
 CALIBRATION = NODES.parent / "config" / "calibration" / "sim.yaml"

@@ -11,9 +11,10 @@ import time
 
 import actionlib
 import rospy
+from std_srvs.srv import Trigger, TriggerResponse
+
 from grasp_learning.msg import ApproachAction, ApproachResult, PickAction
 from grasp_learning.srv import SampleRegion, SampleRegionResponse
-from std_srvs.srv import Trigger, TriggerResponse
 
 NAME, HOW = sys.argv[1:3]
 

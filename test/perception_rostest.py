@@ -13,17 +13,17 @@ import cv2
 import numpy as np
 import rospy
 import rostest
-from grasp_learning.msg import Region
-from grasp_learning.srv import SampleGrasp, SampleGraspRequest, SampleRegion, SampleRegionRequest
 from sensor_msgs.msg import CameraInfo, Image, JointState
 from std_srvs.srv import Trigger, TriggerRequest
 
 from grasp_learning.calibration import load_calibration
 from grasp_learning.geometry import Camera, top_down_pose
 from grasp_learning.motion.kinematics import NEUTRAL, Kinematics, RobotModel
+from grasp_learning.msg import Region
 from grasp_learning.robot_description import arm_joints, load_urdf
 from grasp_learning.ros import conversions
 from grasp_learning.ros.calls import CallFailed, call_service
+from grasp_learning.srv import SampleGrasp, SampleGraspRequest, SampleRegion, SampleRegionRequest
 
 CALIBRATION = load_calibration(Path(__file__).resolve().parent.parent / "config" / "calibration" / "sim.yaml")
 T_BASE_KINECT = CALIBRATION.T_base_kinect.matrix

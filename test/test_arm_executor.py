@@ -10,9 +10,9 @@ pytest.importorskip("rospy")
 pytest.importorskip("grasp_learning.msg", reason="the workspace's messages are not built or not sourced")
 
 import yaml
-from grasp_learning.msg import PickFeedback, PickResult
 
 from grasp_learning.config import ConfigError, parse_settings
+from grasp_learning.msg import PickFeedback, PickResult
 from grasp_learning.ros.arm_executor import ArmExecutorSettings
 from grasp_learning.ros.faults import Cancelled, SensorFault
 from grasp_learning.ros.goals import GoalRunner

@@ -29,10 +29,10 @@ from bag_samples import (
     trial_message,
 )
 from baxter_core_msgs.msg import EndEffectorState, EndpointState
-from grasp_learning.srv import RecordTrial, RecordTrialRequest
 from sensor_msgs.msg import JointState
 
 from grasp_learning.bags import read_picture
+from grasp_learning.srv import RecordTrial, RecordTrialRequest
 from grasp_learning.storage import faults_of, missing_of, trials_of
 
 NODE = Path(__file__).resolve().parent.parent / "nodes" / "trial_recorder"

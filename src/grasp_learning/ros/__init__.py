@@ -1,0 +1,1 @@
+"""Nodes, and what they share; the only part of the library that imports ROS."""

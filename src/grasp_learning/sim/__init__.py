@@ -1,0 +1,1 @@
+"""The simulated workcell: world, objects, cameras, and Baxter's servos and grippers."""
