@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from grasp_learning.seeding import Draws, run_seed
+from grasp_learning.seeding import Draws, arm_seed, run_seed
 from grasp_learning.storage import CollectionError
 
 
@@ -25,6 +25,11 @@ def test_a_resumed_folder_gives_other_seeds_that_repeat(tmp_path):
         seeds.append(run_seed(7, str(tmp_path)))
         assert run_seed(7, str(tmp_path)) == seeds[-1]
     assert len(set(seeds)) == 3
+
+
+def test_arms_have_seeds_of_their_own():
+    seeds = [arm_seed(seed, arm) for seed in (0, 1) for arm in ("left", "right")]
+    assert len(set(seeds)) == 4 and seeds[0] == arm_seed(0, "left")
 
 
 def numbers(draws, arm, count=3):

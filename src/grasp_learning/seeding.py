@@ -26,6 +26,11 @@ def run_seed(seed: int, data: str) -> int:
     return seed if finished == 0 else int(np.random.SeedSequence([seed, finished]).generate_state(1)[0])
 
 
+def arm_seed(seed: int, arm: str) -> int:
+    """Seed of what belongs to one arm: with the run's own, both arms' planners would choose alike."""
+    return int(np.random.SeedSequence([seed, ARMS.index(arm)]).generate_state(1)[0])
+
+
 class Draws:
     """One generator for each random choice of a node, which depends on no clock and on nothing the other arm does.
 

@@ -31,6 +31,7 @@ from grasp_learning.ros.goals import GoalRunner
 from grasp_learning.ros.hand import Hand, HandSettings, bounded
 from grasp_learning.ros.motions import Motions
 from grasp_learning.ros.pick_sequence import PickSequence, SequenceSettings
+from grasp_learning.seeding import arm_seed
 from grasp_learning.srv import QueryHeld, QueryHeldRequest
 from grasp_learning.trial import Outcome
 
@@ -96,9 +97,8 @@ class ArmExecutor:
     def __init__(self, settings: ArmExecutorSettings):
         self._settings = settings
         self._clock = RosClock(settings.streaming.clock_timeout)
-        self._motions = Motions(
-            settings.arm, settings.planner, settings.motion, load_calibration(settings.calibration).table, settings.seed
-        )
+        table, seed = load_calibration(settings.calibration).table, arm_seed(settings.seed, settings.arm)
+        self._motions = Motions(settings.arm, settings.planner, settings.motion, table, seed)
         self._connect()
         self._goals = GoalRunner(self._arm, self._motions)
         self._sequence = PickSequence(
