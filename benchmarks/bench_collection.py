@@ -5,13 +5,15 @@ The paper's robot made about 71 trials an hour and grasped in 8.05 % of its rand
 """
 
 import argparse
+import json
 import os
+import re
 import sys
 import tempfile
 import threading
 import time
 from pathlib import Path
-from typing import Dict, List
+from typing import Dict, List, Tuple
 
 import psutil
 from figures import figure
@@ -62,8 +64,8 @@ class Memory(threading.Thread):
         return 1000 * (sum(last) / len(last) - sum(second) / max(1, len(second)))
 
 
-def collect(trials: int, seed: int, data: Path, folder: Path) -> Memory:
-    """Run the collection to its end."""
+def collect(trials: int, seed: int, data: Path, folder: Path) -> Tuple[Memory, Dict[str, int]]:
+    """Run the collection to its end; its memory, and the simulator's count of the arms' contacts by kind."""
     launch = Launch(
         ["collect_random.launch", f"trials:={trials}", f"seed:={seed}", f"data:={data}", "speed:=max"], folder
     )
@@ -78,7 +80,10 @@ def collect(trials: int, seed: int, data: Path, folder: Path) -> Memory:
     if "FINISHED: " not in launch.output:
         sys.exit(f"the collection did not finish:\n{launch.output[-3000:]}")
     memory.join()
-    return memory
+    counted = re.findall(r"arm contacts: (\{.*?\})", launch.output)
+    if not counted:
+        sys.exit(f"the simulator did not tell of the arms' contacts:\n{launch.output[-3000:]}")
+    return memory, json.loads(counted[-1])
 
 
 def print_figures(data: Path, memory: Memory) -> None:
@@ -113,9 +118,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         start = time.monotonic()
         data = arguments.data or Path(folder) / "data"
-        memory = collect(arguments.trials, arguments.seed, data.absolute(), Path(folder))
+        memory, contacts = collect(arguments.trials, arguments.seed, data.absolute(), Path(folder))
         print(f"   {arguments.trials} trials in {time.monotonic() - start:.0f} s of wall time")
         print_figures(data, memory)
+        figure("collection_arm_contacts", contacts["arms"], 0, "contacts")
+        print(f"   contacts of an arm's links with torso, table or floor: {contacts['surroundings']}")
 
 
 if __name__ == "__main__":

@@ -90,7 +90,12 @@ class SimulatedGripper:
         self._actuator = model.actuator(f"{self.side}_gripper").id
         self._fingers = [model.joint(name).qposadr[0] for name in finger_joints(self.side)]
         owners = [model.joint(name).bodyid[0] for name in finger_joints(self.side)]
-        self._finger_bodies = [np.flatnonzero(model.body_weldid == owner) for owner in owners]
+        # of each body, the way in which a force on it opens the gripper
+        left, right = (model.body_weldid == owner for owner in owners)
+        bodies = np.flatnonzero(left | right)
+        self._finger_bodies = slice(bodies[0], bodies[-1] + 1)
+        self._finger_signs = left[self._finger_bodies] * 1.0 - right[self._finger_bodies]
+        self._limit = float("nan")  # of the drive's force (N), as the model has it
         self._hand = model.body(f"{self.side}_gripper").id
 
     def restart(self) -> None:
@@ -114,12 +119,12 @@ class SimulatedGripper:
     @property
     def position(self) -> float:
         """Measured opening in percent, 0 closed."""
-        return float(np.clip(self._percent(self._measured_travel()), 0.0, 100.0))
+        return min(max(self._percent(self._measured_travel()), 0.0), 100.0)
 
     @property
     def force(self) -> float:
         """Measured force on the fingers in percent of the maximum."""
-        return float(np.clip(self._force, 0.0, 100.0))
+        return min(max(self._force, 0.0), 100.0)
 
     @property
     def moving(self) -> bool:
@@ -211,7 +216,7 @@ class SimulatedGripper:
         position = args.get("position")
         if isinstance(position, bool) or not isinstance(position, (int, float)) or not np.isfinite(position):
             raise ValueError(f"{self.side} gripper, go: position is {position!r}; expected a number from 0 to 100")
-        self._begin_move(float(np.clip(position, 0.0, 100.0)))
+        self._begin_move(min(max(float(position), 0.0), 100.0))
 
     def _begin_move(self, position: float) -> None:
         if not (self.enabled and self.calibrated):
@@ -277,9 +282,9 @@ class SimulatedGripper:
     def _measure(self, dt: float) -> None:
         data = self._world.data
         axis = data.xmat[self._hand, 1::3]
-        left, right = (data.cfrc_ext[bodies, 3:].sum(axis=0) @ axis for bodies in self._finger_bodies)
+        apart = float(self._finger_signs @ data.cfrc_ext[self._finger_bodies, 3:] @ axis)
         # Both fingers hang on one drive; it feels the mean of what pushes them apart
-        raw = 50.0 * (left - right) / GRIPPER_MAX_FORCE
+        raw = 50.0 * apart / GRIPPER_MAX_FORCE
         self._force += (raw - self._force) * min(1.0, dt / 0.02)
         if abs(self._force) < 0.01:
             self._force = 0.0
@@ -294,7 +299,7 @@ class SimulatedGripper:
     def _advance(self, dt: float, velocity: float) -> float:
         """Move the set-point on; its speed (m/s of each finger)."""
         step = max(velocity, 1.0) / 100.0 * MAX_FINGER_SPEED * dt
-        change = float(np.clip(self._target - self._travel, -step, step))
+        change = min(max(self._target - self._travel, -step), step)
         self._travel += change
         if change == 0.0:
             self._waited += dt
@@ -342,7 +347,9 @@ class SimulatedGripper:
 
     def _drive(self, speed: float) -> None:
         limit = self._force_limit()
-        self._world.model.actuator_forcerange[self._actuator] = (-limit, limit)
+        if limit != self._limit:
+            self._limit = limit
+            self._world.model.actuator_forcerange[self._actuator] = (-limit, limit)
         # The tendon's length is the sum of both travels; the speed cancels the servo's damping
         lead = speed * GRIPPER_DAMPING / GRIPPER_STIFFNESS
         self._world.data.ctrl[self._actuator] = 2 * (self._travel + lead)
@@ -356,8 +363,9 @@ class SimulatedGripper:
 
     def _measured_travel(self) -> float:
         """Mean travel of the two fingers (m)."""
-        left, right = self._world.data.qpos[self._fingers]
-        return float(left - right) / 2
+        qpos = self._world.data.qpos
+        left, right = self._fingers
+        return float(qpos[left] - qpos[right]) / 2
 
     def _percent(self, travel: float) -> float:
         return 100.0 * (travel - self._lower) / (self._upper - self._lower)
