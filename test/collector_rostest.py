@@ -390,4 +390,4 @@ class CollectorTest(unittest.TestCase):
 
 if __name__ == "__main__":
     rospy.init_node("collector_rostest")
-    rostest.rosrun("grasp_learning", "collector", CollectorTest)
+    rostest.rosrun("grasp_learning", "collector_test", CollectorTest)
