@@ -6,6 +6,8 @@ from physics_scene import SPOT, Cell, block, place, solve
 
 from grasp_learning.robot_description import ARM_JOINT_SUFFIXES, NEUTRAL, arm_joints
 from grasp_learning.sim.baxter import ControlMode
+from grasp_learning.sim.objects import ObjectSpec
+from grasp_learning.sim.shapes import sphere
 
 # Limb.move_to_joint_positions waits until every joint is nearer than this (rad)
 TOLERANCE = 0.008726646
@@ -504,3 +506,20 @@ def test_the_right_arm_picks_as_well():
     cell.pick("right", SPOT[0], -SPOT[1])
     assert cell.world.held("right") == "block"
     assert cell.robot.grippers["right"].gripping
+
+
+def test_an_object_that_sticks_in_the_open_hand_is_taken_out_by_hand():
+    # a little wider than the open gripper: soft pads let it in, and nothing lets it out
+    ball = ObjectSpec("ball", "ball", "train", (sphere(0.0377, (0, 0, 0), mass=0.1),), 0.1, 0.8, rolls=True)
+    cell = Cell(ball)
+    place(cell.world, "ball", *SPOT)
+    cell.pick("left", *SPOT)
+    assert cell.world.held("left") == "ball"
+    assert cell.robot.stuck_objects() == []  # it is held, not stuck
+    cell.close("left", 100.0)
+    assert cell.world.held("left") == "ball"
+    assert cell.robot.stuck_objects() == ["ball"]
+    assert cell.world.put_back(np.random.default_rng(0), also=cell.robot.stuck_objects()) == ["ball"]
+    cell.run(1.0)
+    assert cell.world.held("left") is None
+    assert cell.world.objects_off_table() == []

@@ -277,7 +277,7 @@ class BaxterSim:
 
     def _put_back(self) -> List[str]:
         with self._alone():
-            return [] if self._cleared else self._world.put_back(self._rng)
+            return [] if self._cleared else self._world.put_back(self._rng, also=self._robot.stuck_objects())
 
     def _reset(self) -> None:
         with self._alone():

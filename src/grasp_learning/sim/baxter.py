@@ -26,6 +26,8 @@ SOURCE_NONE, SOURCE_USER, SOURCE_BRAIN = 0, 1, 4
 
 _LINEAR_FIRST = np.array([3, 4, 5, 0, 1, 2])
 _FINER = 8  # shorter steps for a tick that diverged
+OPEN_POSITION = 97.0  # %: from here on a gripper is open
+STUCK_HEIGHT = 0.15  # m over the table: an object that was let go above it has not just begun to fall
 _SERVO_LEAD = np.tile(DAMPING / STIFFNESS, len(SIDES))
 _ARM = {side: slice(7 * index, 7 * index + 7) for index, side in enumerate(SIDES)}
 
@@ -407,6 +409,19 @@ class SimulatedBaxter:
     def head_turning(self) -> bool:
         """Whether the head is on its way."""
         return abs(self._head_target - self.head_pan) > 0.01
+
+    def stuck_objects(self) -> List[str]:
+        """Objects that hang high above the table in a gripper that is open: squeezed in, they do not fall out.
+
+        Whoever watches a robot takes such an object out of its hand; every later trial would be a success with it.
+        """
+        stuck = []
+        for side, gripper in self.grippers.items():
+            is_open = gripper.position > OPEN_POSITION and not gripper.moving and not gripper.gripping
+            height = self.world.data.xpos[self._endpoints[side]][2] - self.world.table.z
+            name = self.world.held(side) if is_open and height > STUCK_HEIGHT else None
+            stuck += [name] if name else []
+        return stuck
 
 
 def _braking_speed(distance: np.ndarray, step: np.ndarray, dt: float) -> np.ndarray:

@@ -288,13 +288,16 @@ class World:
         held = {self.held(side) for side in SIDES} if off else set()
         return [self.object_names[index] for index in off if self.object_names[index] not in held]
 
-    def put_back(self, rng: np.random.Generator, avoid: Optional[Sequence[Circle]] = None) -> List[str]:
+    def put_back(
+        self, rng: np.random.Generator, avoid: Optional[Sequence[Circle]] = None, also: Sequence[str] = ()
+    ) -> List[str]:
         """Put the objects that left the table back onto a free place of it, away from the grippers.
 
         An object for which there is no free place now stays where it is, for the next call.
 
         Args:
             avoid: places to keep free; None is 0.2 m around each gripper.
+            also: objects that are put back wherever they are.
 
         Returns:
             Names of the objects that were put back.
@@ -302,7 +305,8 @@ class World:
         if avoid is None:
             hands = [self.data.body(f"{side}_gripper").xpos for side in SIDES]
             avoid = [Circle(float(hand[0]), float(hand[1]), 0.2) for hand in hands]
-        names = [name for name in self.objects_off_table() if self._put_back_one(name, avoid, rng)]
+        wanted = dict.fromkeys([*self.objects_off_table(), *also])
+        names = [name for name in wanted if self._put_back_one(name, avoid, rng)]
         if names:
             mujoco.mj_forward(self.model, self.data)
         return names
