@@ -3,6 +3,7 @@
 
 import collections
 import errno
+import json
 import os
 import signal
 import subprocess
@@ -435,6 +436,11 @@ class ObjectsTest(SimulatorTest):
         """The Kinect's picture, as numbers with a sign."""
         image = messages("/kinect2/hd/image_color", Image)[0]
         return np.frombuffer(image.data, np.uint8).reshape(image.height, image.width, 3).astype(np.int16)
+
+    def test_contacts_of_the_arms_are_counted(self):
+        answer = rospy.ServiceProxy("/baxter_sim/contacts", Trigger)()
+        self.assertTrue(answer.success)
+        self.assertEqual(json.loads(answer.message)["arms"], 0)
 
     def test_table_is_cleared_and_filled_again(self):
         trigger("clear_table")
