@@ -149,6 +149,7 @@ class CollectorTest(unittest.TestCase):
 
     def test_pause_while_the_nodes_come_up_holds(self):
         collector = self.start(recorder=False, trials=1, start_timeout=30.0)
+        wait_for(lambda: self.status.is_now("STARTING"), "the collector is up")
         self.assertTrue(self.call("pause").success)
         recorder = self.start_recorder()
         wait_for(lambda: self.world.layouts == 1, "the start is over")
