@@ -45,8 +45,8 @@ def main() -> int:
     wrist = measure(lambda: renderer.wrist(world.data, "left"))
     renderer.close()
     results = [
-        figure("kinect_picture_wall", kinect[0], 100, "ms"),
-        figure("kinect_picture_processor", kinect[1], 100, "ms"),
+        figure("kinect_picture_wall", kinect[0], 150, "ms"),
+        figure("kinect_picture_processor", kinect[1], 150, "ms"),
         figure("wrist_picture_wall", wrist[0], 50, "ms"),
         figure("wrist_picture_processor", wrist[1], 50, "ms"),
     ]
