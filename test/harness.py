@@ -92,6 +92,11 @@ class Launch:
         os.kill(pid, signal.SIGKILL)
         return pid
 
+    def wait_for_message(self, topic: str, timeout: float) -> None:
+        """Wait for the next message on a topic."""
+        command = ["rostopic", "echo", "-n", "1", topic]
+        subprocess.run(command, env=self.environment, stdout=subprocess.DEVNULL, timeout=timeout, check=True)
+
     def call(self, service: str, request: str = "{}", timeout: float = 20) -> str:
         """``rosservice call``; what it printed."""
         done = subprocess.run(
