@@ -71,6 +71,16 @@ class CollectorTest(unittest.TestCase):
         self.addCleanup(collector.close)
         return collector
 
+    def start_heard(self, **parameters):
+        """Start the collector, and the recorder it waits for only when the listener has heard of it.
+
+        Else its first state could be over before the listener is connected.
+        """
+        collector = self.start(recorder=False, start_timeout=30.0, **parameters)
+        wait_for(lambda: self.status.is_now("STARTING"), "the collector is up")
+        self.recorder = self.start_recorder()
+        return collector
+
     def call(self, name):
         rospy.wait_for_service(f"/collector/{name}", DEADLINE)
         return rospy.ServiceProxy(f"/collector/{name}", Trigger)()
@@ -89,7 +99,7 @@ class CollectorTest(unittest.TestCase):
     def test_both_arms_collect_what_was_asked_for_and_the_status_tells(self):
         outcomes = iter(["SUCCESS", "FAILURE", "FAILURE", "SUCCESS", "FAILURE"] * 10)
         self.world.pick = dict.fromkeys(self.world.pick, lambda arm: next(outcomes))
-        collector = self.start(trials=5)
+        collector = self.start_heard(trials=5)
         self.assertEqual(collector.wait(), 0, collector.output)
         self.assertEqual([trial["number"] for trial in self.trials()], [1, 2, 3, 4, 5])
         self.assertEqual({trial["arm"] for trial in self.trials()}, {"left", "right"})
@@ -122,7 +132,7 @@ class CollectorTest(unittest.TestCase):
 
     def test_stop_ends_after_the_trials_in_flight(self):
         self.world.pick_time = 1.0
-        collector = self.start(trials=0)
+        collector = self.start_heard(trials=0)
         wait_for(lambda: len(self.world.moving) == 2, "both arms pick")
         self.assertTrue(self.call("stop").success)
         self.assertFalse(self.call("resume").success)
