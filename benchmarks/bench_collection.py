@@ -18,7 +18,8 @@ from typing import Dict, List, Tuple
 import psutil
 from figures import figure
 
-from grasp_learning.storage import faults_of, trials_of
+from grasp_learning.storage import trials_of
+from grasp_learning.summary import summarize
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "test"))
 from harness import Launch  # noqa: E402 - the harness of the system tests starts and ends a launch
@@ -92,16 +93,20 @@ def print_figures(data: Path, memory: Memory) -> None:
     first, last = trials[0], trials[-1]
     robot_seconds = last["end"] - min(trial["start"] for trial in trials)
     wall = os.stat(data / last["bag"]).st_mtime - os.stat(data / first["bag"]).st_mtime
-    rate = sum(trial["outcome"] == "SUCCESS" for trial in trials) / len(trials)
-    agreement = sum((t["outcome"] == "SUCCESS") == t["truth_held"] for t in trials) / len(trials)
+    summary = summarize(data)
+    rate = summary.successes / summary.trials
+    # a truth that is not known agrees with nothing
+    agreement = summary.truth_agrees / summary.trials
     figure("collection_trials", len(trials), 200, "trials", at_most=False)
     figure("collection_trials_per_hour", 3600 * len(trials) / robot_seconds, 300, "1/h (robot)", at_most=False)
     figure("collection_times_real_time", (last["end"] - first["end"]) / wall, 3, "x", at_most=False)
     figure("collection_grasp_rate_lower", 100 * rate, 4, "%", at_most=False)
     figure("collection_grasp_rate_upper", 100 * rate, 20, "%")
     figure("collection_label_agrees_with_truth", 100 * agreement, 97, "%", at_most=False)
-    figure("collection_unlabelled_attempts", 100 * len(list(faults_of(data))) / len(trials), 10, "% of trials")
-    figure("collection_largest_bag", max(trial["bag_bytes"] for trial in trials) / 1e6, 3, "MB")
+    held = [trial for trial in trials if trial["truth_held"]]
+    print(f"   held objects labelled SUCCESS: {sum(trial['outcome'] == 'SUCCESS' for trial in held)} of {len(held)}")
+    figure("collection_unlabelled_attempts", 100 * sum(summary.faults.values()) / summary.trials, 10, "% of trials")
+    figure("collection_largest_bag", max(summary.bag_bytes) / 1e6, 3, "MB")
     figure("collection_peak_memory", max(memory.samples), 3, "GB")
     figure("collection_memory_growth", memory.growth(), 50, "MB")
     for name, peak in sorted(memory.peak.items(), key=lambda item: -item[1])[:8]:
