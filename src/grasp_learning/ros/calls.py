@@ -62,31 +62,23 @@ def call_service(name: str, service_class, request, timeout: float):
         NoAnswer: it did not answer in time.
         CallFailed: no such service, it died or it raised.
     """
-    answer = {}
-    done = threading.Event()
 
-    def call() -> None:
-        try:
-            rospy.wait_for_service(name, timeout=timeout)
-            answer["response"] = rospy.ServiceProxy(name, service_class)(request)
-        except (rospy.ROSException, rospy.ServiceException, OSError) as error:
-            answer["error"] = error
-        finally:
-            done.set()
+    def call():
+        rospy.wait_for_service(name, timeout=timeout)
+        return rospy.ServiceProxy(name, service_class)(request)
 
-    # a daemon: a server that never answers must not keep this process alive
-    threading.Thread(target=call, name=f"call {name}", daemon=True).start()
+    # a thread of its own, since a server that never answers would hold this one for ever
+    task = Task(call, name=f"call {name}")
     end = time.monotonic() + timeout
-    while not done.wait(0.1):
+    while not task.wait(0.1):
         if rospy.is_shutdown():
             raise CallFailed(f"service {name}: this node is shutting down")
         if time.monotonic() >= end:
             raise NoAnswer(f"service {name} did not answer within {timeout:g} s; is its node running?")
-    if "error" in answer:
-        raise CallFailed(f"service {name} failed: {answer['error']}")
-    if "response" not in answer:
-        raise CallFailed(f"service {name} failed; see the log of this node")
-    return answer["response"]
+    try:
+        return task.result()
+    except Exception as error:  # noqa: BLE001 - rospy's clients let errors of sockets, HTTP and XML-RPC through
+        raise CallFailed(f"service {name} failed: {error}") from error
 
 
 def node_pid(name: str, timeout: float = 5.0) -> Optional[int]:
