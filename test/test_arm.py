@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from executor_fakes import FakeClock, FakeRobot
 
+from grasp_learning.execution.arm import Arm, ArmSettings, Contact
+from grasp_learning.execution.faults import Cancelled, RobotFault
 from grasp_learning.robot_description import NEUTRAL
-from grasp_learning.ros.arm import Arm, ArmSettings, Contact
-from grasp_learning.ros.faults import Cancelled, RobotFault
 
 SPEED = 0.5  # rad/s of every joint
 

@@ -12,9 +12,9 @@ pytest.importorskip("grasp_learning.msg", reason="the workspace's messages are n
 import yaml
 
 from grasp_learning.config import ConfigError, parse_settings
+from grasp_learning.execution.faults import Cancelled, SensorFault
 from grasp_learning.msg import PickFeedback, PickResult
 from grasp_learning.ros.arm_executor import ArmExecutorSettings
-from grasp_learning.ros.faults import Cancelled, SensorFault
 from grasp_learning.ros.goals import GoalRunner
 from grasp_learning.trial import Outcome
 

@@ -8,14 +8,14 @@ from executor_fakes import FakeClock, FakeGripper, FakeRobot
 
 from grasp_learning.calibration import Table
 from grasp_learning.config import ConfigError, parse_settings
+from grasp_learning.execution.arm import Arm, ArmSettings
+from grasp_learning.execution.faults import Cancelled, PlanningFailed, RobotFault, SensorFault, Unreachable
+from grasp_learning.execution.hand import Hand, HandSettings
+from grasp_learning.execution.motions import Motions
+from grasp_learning.execution.pick_sequence import PickSequence, SequenceSettings
 from grasp_learning.geometry import angle_difference, top_down_pose
 from grasp_learning.motion.settings import MotionSettings
 from grasp_learning.robot_description import NEUTRAL
-from grasp_learning.ros.arm import Arm, ArmSettings
-from grasp_learning.ros.faults import Cancelled, PlanningFailed, RobotFault, SensorFault, Unreachable
-from grasp_learning.ros.hand import Hand, HandSettings
-from grasp_learning.ros.motions import Motions
-from grasp_learning.ros.pick_sequence import PickSequence, SequenceSettings
 from grasp_learning.trial import Grasp, Outcome, Region
 
 TABLE = Table(z=-0.1, x_min=0.45, x_max=1.05, y_min=-0.6, y_max=0.6)

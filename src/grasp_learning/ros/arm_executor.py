@@ -11,6 +11,11 @@ from pydantic import Field, field_validator
 
 from grasp_learning.calibration import load_calibration
 from grasp_learning.config import ConfigError, Settings, parse_settings
+from grasp_learning.execution.arm import Arm, ArmSettings
+from grasp_learning.execution.faults import Cancelled, RobotFault, StepError
+from grasp_learning.execution.hand import Hand, HandSettings, bounded
+from grasp_learning.execution.motions import Motions
+from grasp_learning.execution.pick_sequence import PickSequence, SequenceSettings
 from grasp_learning.motion.settings import MotionSettings
 from grasp_learning.msg import (
     ApproachAction,
@@ -21,16 +26,11 @@ from grasp_learning.msg import (
     PickResult,
 )
 from grasp_learning.ros import conversions
-from grasp_learning.ros.arm import Arm, ArmSettings
 from grasp_learning.ros.calls import CallFailed, call_service
 from grasp_learning.ros.camera_client import CameraTimeouts, FreshImage
 from grasp_learning.ros.clock import RosClock
-from grasp_learning.ros.faults import Cancelled, RobotFault, StepError
 from grasp_learning.ros.feeds import GripperFeed, JointFeed
 from grasp_learning.ros.goals import GoalRunner
-from grasp_learning.ros.hand import Hand, HandSettings, bounded
-from grasp_learning.ros.motions import Motions
-from grasp_learning.ros.pick_sequence import PickSequence, SequenceSettings
 from grasp_learning.seeding import arm_seed
 from grasp_learning.srv import QueryHeld, QueryHeldRequest
 from grasp_learning.trial import Outcome

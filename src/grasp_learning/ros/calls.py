@@ -13,7 +13,7 @@ import actionlib
 import rosgraph
 import rospy
 
-from grasp_learning.ros.background import Task
+from grasp_learning.execution.task import Task
 
 POLL = 0.02  # s, wall clock
 

@@ -15,10 +15,10 @@ from pydantic import Field
 from sensor_msgs.msg import CameraInfo, Image, JointState
 
 from grasp_learning.config import Settings
+from grasp_learning.execution.faults import SensorFault
 from grasp_learning.geometry import Camera
 from grasp_learning.ros import conversions
 from grasp_learning.ros.calls import Deadline
-from grasp_learning.ros.faults import SensorFault
 
 JOINT_STATES = "robot/joint_states"
 _BUFFER = 2**25  # bytes; with rospy's default of 64 KiB a queue of one still yields old pictures

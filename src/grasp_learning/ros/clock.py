@@ -4,7 +4,7 @@ import time
 
 import rospy
 
-from grasp_learning.ros.faults import Cancelled, RobotFault
+from grasp_learning.execution.faults import Cancelled, RobotFault
 
 
 class RosClock:

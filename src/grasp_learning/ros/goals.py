@@ -6,7 +6,7 @@ from typing import Callable
 
 import rospy
 
-from grasp_learning.ros.faults import StepError
+from grasp_learning.execution.faults import StepError
 from grasp_learning.trial import Outcome
 
 

@@ -30,11 +30,11 @@ from sensor_msgs.msg import Image
 
 from grasp_learning import drawing
 from grasp_learning.config import ConfigError, Settings, parse_settings
+from grasp_learning.execution.faults import SensorFault
 from grasp_learning.motion.kinematics import Kinematics
 from grasp_learning.patches import patch_box
 from grasp_learning.ros import conversions
 from grasp_learning.ros.camera_client import JOINT_STATES, CameraTimeouts, Frame, FreshImage, JointWatch
-from grasp_learning.ros.faults import SensorFault
 from grasp_learning.ros.node_setup import private_parameters, robot_model, workcell_calibration
 from grasp_learning.sampling import SamplerSettings, create_sampler
 from grasp_learning.seeding import Draws

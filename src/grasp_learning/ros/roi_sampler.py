@@ -37,10 +37,10 @@ from std_srvs.srv import Trigger, TriggerResponse
 from grasp_learning import drawing
 from grasp_learning.background import BackgroundError
 from grasp_learning.config import ConfigError, Settings, parse_settings
+from grasp_learning.execution.faults import SensorFault
 from grasp_learning.regions import RegionFinder, RegionSettings, sample_region
 from grasp_learning.ros import conversions
 from grasp_learning.ros.camera_client import JOINT_STATES, CameraTimeouts, Frame, FreshImage, JointWatch
-from grasp_learning.ros.faults import SensorFault
 from grasp_learning.ros.node_setup import private_parameters, robot_model, workcell_calibration
 from grasp_learning.seeding import Draws
 from grasp_learning.silhouette import Silhouette, UnknownPose

@@ -6,13 +6,13 @@ from typing import Iterator, List, Sequence
 import numpy as np
 
 from grasp_learning.calibration import Table
+from grasp_learning.execution.faults import PlanningFailed, Unreachable
 from grasp_learning.motion.planner import PlanRequest, create_planner
 from grasp_learning.motion.robot_model import RobotModel
 from grasp_learning.motion.settings import MotionSettings
 from grasp_learning.motion.straight import plan_straight, straight_joints
 from grasp_learning.motion.trajectory import Trajectory
 from grasp_learning.robot_description import NEUTRAL, load_urdf
-from grasp_learning.ros.faults import PlanningFailed, Unreachable
 from grasp_learning.trial import Outcome
 
 END_MARGIN = 0.01  # m

@@ -5,9 +5,9 @@ from typing import Callable, List, Tuple
 from pydantic import Field
 
 from grasp_learning.config import Settings
+from grasp_learning.execution.faults import RobotFault, SensorFault
+from grasp_learning.execution.task import Task
 from grasp_learning.labelling import GripperSample, untrustworthy
-from grasp_learning.ros.background import Task
-from grasp_learning.ros.faults import RobotFault, SensorFault
 
 
 class HandSettings(Settings):

@@ -12,8 +12,8 @@ from pydantic import Field, model_validator
 from scipy.interpolate import CubicHermiteSpline
 
 from grasp_learning.config import Settings
+from grasp_learning.execution.faults import Cancelled, RobotFault
 from grasp_learning.robot_description import arm_joints
-from grasp_learning.ros.faults import Cancelled, RobotFault
 
 GRID = 0.01  # s of trajectory time between precomputed samples
 

@@ -12,13 +12,13 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from grasp_learning.config import Settings
+from grasp_learning.execution.arm import Contact
+from grasp_learning.execution.faults import Cancelled, PlanningFailed, SensorFault, StepError, Unreachable
+from grasp_learning.execution.task import Task
 from grasp_learning.geometry import top_down_pose
 from grasp_learning.labelling import Label, label_grasp
 from grasp_learning.motion.planner import wrist_alternatives
 from grasp_learning.robot_description import NEUTRAL
-from grasp_learning.ros.arm import Contact
-from grasp_learning.ros.background import Task
-from grasp_learning.ros.faults import Cancelled, PlanningFailed, SensorFault, StepError, Unreachable
 from grasp_learning.trial import Grasp, Outcome, PickReading, Region
 
 PREGRASP_MARGIN = 0.05  # m; the pre-grasp may be so much lower than the approach, for a shorter way down
