@@ -55,7 +55,7 @@ BAG_NAME = re.compile(r"\.?(\d{6,})_(?:left|right)\.bag")
 
 # parts of a line of trials.jsonl and faults.jsonl
 GRASP_FIELDS = ("u", "v", "x", "y", "z", "theta", "theta_image", "bin", "patch_size", "sampler", "score")
-READING_FIELDS = ("force", "position", "gripping", "contact", "truth_known", "truth_held", "truth_object")
+READING_FIELDS = ("force", "position", "gripping", "contact", "truth_known", "truth_held", "truth_object", "truth_near")
 FAULT_FIELDS = ("arm", "mode", "stage", "start", "end", "outcome", "detail", "put_back")
 
 

@@ -8,7 +8,7 @@ implements :class:`Workcell` (over ROS, or in-process on the simulator) can run 
 import abc
 import enum
 from dataclasses import dataclass, field
-from typing import Any, Dict, Generic, List, Optional, TypeVar
+from typing import Any, Dict, Generic, List, Optional, Tuple, TypeVar
 
 import numpy as np
 
@@ -95,7 +95,7 @@ class PickReading:
         position: percent of its travel, 0 closed.
         gripping: its own flag.
         contact: the descent was stopped by contact.
-        truth_known, truth_held, truth_object: see Trial.msg.
+        truth_known, truth_held, truth_object, truth_near: see Trial.msg.
     """
 
     force: float
@@ -105,6 +105,28 @@ class PickReading:
     truth_known: bool = False
     truth_held: bool = False
     truth_object: str = ""
+    truth_near: Tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Prior:
+    """What a model thought of the places it looked at; see GraspPrior.msg (paper, section III.D).
+
+    Attributes:
+        model, model_sha256: file name and checksum of the checkpoint.
+        patch_size: side of the patches (px).
+        places: (n, 2) pixels (u, v).
+        probabilities: (n, 18) of success at each place and angle bin.
+        place, bin: the entry that was chosen.
+    """
+
+    model: str
+    model_sha256: str
+    patch_size: int
+    places: np.ndarray
+    probabilities: np.ndarray
+    place: int
+    bin: int
 
 
 Value = TypeVar("Value")
@@ -119,12 +141,14 @@ class Step(Generic[Value]):
         message: for a person; why it was not carried out.
         value: what the step yields, where it was carried out.
         images: pictures the step took, by name, in the workcell's own form; the recorder takes them as they are.
+        prior: of a guided grasp.
     """
 
     outcome: Outcome
     message: str = ""
     value: Optional[Value] = None
     images: Dict[str, Any] = field(default_factory=dict)
+    prior: Optional[Prior] = None
 
 
 @dataclass
@@ -145,6 +169,7 @@ class Trial:
     model: str = ""
     model_sha256: str = ""
     images: Dict[str, Any] = field(default_factory=dict)
+    prior: Optional[Prior] = None
 
 
 class Workcell(abc.ABC):
@@ -204,7 +229,9 @@ def _run_steps(workcell: Workcell, trial: Trial) -> None:
     if not done(workcell.approach(region.value)):
         return
     grasp = workcell.sample_grasp(region.value)
-    trial.grasp = grasp.value
+    trial.grasp, trial.prior = grasp.value, grasp.prior
+    if grasp.prior is not None:
+        trial.model, trial.model_sha256 = grasp.prior.model, grasp.prior.model_sha256
     if not done(grasp):
         return
     pick = workcell.pick(grasp.value)
