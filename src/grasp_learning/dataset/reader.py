@@ -1,0 +1,304 @@
+"""Reading datasets: whole splits into memory, or batch by batch where they do not fit.
+
+Every problem is a :class:`DatasetError` with one line that names the file and the remedy.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
+
+import cv2
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset
+import pyarrow.parquet as pq
+
+from grasp_learning.config import ConfigError, Settings, load_settings
+from grasp_learning.dataset.schema import FORMAT, FORMAT_KEY, REQUIRED, SCHEMA, SPLITS, STORED_SIDE, UNUSED
+from grasp_learning.geometry import NUM_BINS, angle_to_bin
+
+DATASET_FILE = "dataset.yaml"
+PART_PATTERN = "part-*.parquet"
+
+PathLike = Union[str, Path]
+
+
+class DatasetError(Exception):
+    """A dataset cannot be made or used; the message names the file, the reason and the remedy."""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """What a dataset holds, without its patches.
+
+    Attributes:
+        paths: the Parquet files, in order.
+        info: contents of dataset.yaml; empty for a lone Parquet file.
+        rows: of all splits, the unused ones too.
+        counts: (split, label) -> rows.
+        stages: (split, stage) -> rows.
+        sources: source -> rows.
+    """
+
+    paths: Tuple[Path, ...]
+    info: Mapping[str, Any]
+    rows: int
+    counts: Mapping[Tuple[str, int], int] = field(default_factory=dict)
+    stages: Mapping[Tuple[str, int], int] = field(default_factory=dict)
+    sources: Mapping[str, int] = field(default_factory=dict)
+
+    def count(self, split: str, label: Optional[int] = None) -> int:
+        """Rows of a split, of one label or of both."""
+        return sum(n for (name, value), n in self.counts.items() if name == split and label in (None, value))
+
+
+class AnyMapping(Settings):
+    """Keys of dataset.yaml that a reader needs; the exporter writes more."""
+
+    model_config = {**Settings.model_config, "extra": "allow"}
+    format: int
+
+
+def part_paths(paths: Union[PathLike, Sequence[PathLike]]) -> List[Path]:
+    """The Parquet files of one or several datasets (folders or single files), in order.
+
+    Raises:
+        DatasetError: one is missing or holds no Parquet file.
+    """
+    if isinstance(paths, (str, Path)):
+        paths = [paths]
+    found: List[Path] = []
+    for path in map(Path, paths):
+        if path.is_dir():
+            _check_parts(path)
+            parts = sorted(path.glob(PART_PATTERN))
+            if not parts:
+                raise DatasetError(f"{path}: holds no {PART_PATTERN}; name a folder that export_dataset made")
+            found += parts
+        elif path.is_file():
+            found.append(path)
+        else:
+            raise DatasetError(f"{path}: is not there; name a dataset's folder or one of its Parquet files")
+    if not found:
+        raise DatasetError("no dataset was named; name at least one folder that export_dataset made")
+    return found
+
+
+def read_dataset(
+    paths: Union[PathLike, Sequence[PathLike]],
+    split: Optional[str] = None,
+    columns: Optional[Sequence[str]] = None,
+) -> pa.Table:
+    """Rows of datasets in memory.
+
+    Args:
+        paths: folders of datasets, or single Parquet files.
+        split: one of SPLITS, or "unused"; None for all of SPLITS, the unused left out.
+        columns: all by default.
+
+    Raises:
+        DatasetError: a file is missing, damaged or no dataset, rows are malformed, or there is no row at all.
+    """
+    batches = list(iterate_dataset(paths, split, columns))
+    if not sum(batch.num_rows for batch in batches):
+        wanted = f"split '{split}'" if split else "a split"
+        names = ", ".join(str(path) for path in ([paths] if isinstance(paths, (str, Path)) else paths))
+        raise DatasetError(f"{names}: no row of {wanted}; export more trials, or choose another split")
+    return pa.Table.from_batches(batches)
+
+
+def iterate_dataset(
+    paths: Union[PathLike, Sequence[PathLike]],
+    split: Optional[str] = None,
+    columns: Optional[Sequence[str]] = None,
+    batch_size: int = 1024,
+) -> Iterator[pa.RecordBatch]:
+    """Rows of datasets, batch by batch, in the order of the files; see :func:`read_dataset`.
+
+    Raises:
+        DatasetError: as :func:`read_dataset`, but an empty dataset yields nothing.
+    """
+    if split is not None and split not in (*SPLITS, UNUSED):
+        raise DatasetError(f"split '{split}' is unknown; choose from {', '.join((*SPLITS, UNUSED))}")
+    names = list(SCHEMA.names if columns is None else columns)
+    unknown = [name for name in names if name not in SCHEMA.names]
+    if unknown:
+        raise DatasetError(f"column '{unknown[0]}' is unknown; choose from {', '.join(SCHEMA.names)}")
+    for path in part_paths(paths):
+        yield from _batches_of(path, split, names, batch_size)
+
+
+def open_dataset(paths: Union[PathLike, Sequence[PathLike]]) -> Dataset:
+    """What datasets hold, from their small columns; the patches are not read.
+
+    Raises:
+        DatasetError: see :func:`read_dataset`; an empty dataset is none here.
+    """
+    parts = part_paths(paths)
+    counts: Counter = Counter()
+    stages: Counter = Counter()
+    sources: Counter = Counter()
+    rows = 0
+    for path in parts:
+        check_part(path)
+        table = _read_table(path, ["split", "label", "stage", "source"])
+        rows += table.num_rows
+        splits, labels = table["split"].to_pylist(), table["label"].to_pylist()
+        counts.update(zip(splits, labels))
+        stages.update(zip(splits, table["stage"].to_pylist()))
+        sources.update(table["source"].to_pylist())
+    return Dataset(tuple(parts), _info_of(parts[0].parent), rows, dict(counts), dict(stages), dict(sources))
+
+
+def decode_patch(data: bytes) -> np.ndarray:
+    """A stored patch as (STORED_SIDE, STORED_SIDE, 3) uint8, BGR.
+
+    Raises:
+        DatasetError: it is no picture of that size.
+    """
+    array = np.frombuffer(data, np.uint8)
+    picture = cv2.imdecode(array, cv2.IMREAD_COLOR) if len(array) else None
+    if picture is None:
+        raise DatasetError("a patch cannot be decoded; its Parquet file is damaged: delete it and export again")
+    if picture.shape != (STORED_SIDE, STORED_SIDE, 3):
+        raise DatasetError(
+            f"a patch has {picture.shape[1]} x {picture.shape[0]} px instead of {STORED_SIDE} x {STORED_SIDE}; "
+            "delete its Parquet file and export again"
+        )
+    return picture
+
+
+def require_both_classes(labels, name: str) -> None:
+    """Check that there are successes and failures.
+
+    Args:
+        labels: (n,) of 0 and 1; an array, a list or a column.
+        name: of what they are, for the error.
+
+    Raises:
+        DatasetError: one is missing; the message says which.
+    """
+    values = set(labels.to_pylist() if isinstance(labels, (pa.Array, pa.ChunkedArray)) else np.asarray(labels).tolist())
+    if not values:
+        raise DatasetError(f"{name}: is empty; collect and export more trials")
+    if len(values) == 1:
+        have = "successes" if values == {1} else "failures"
+        lack = "failures" if values == {1} else "successes"
+        raise DatasetError(f"{name}: has {have} only; collect until there are {lack}, too")
+
+
+def check_part(path: Path) -> pa.Schema:
+    """Check that a file is a part of a dataset of this format.
+
+    Returns:
+        Its schema with its metadata.
+
+    Raises:
+        DatasetError: it is damaged, something else, or of another format.
+    """
+    try:
+        schema = pq.read_schema(path)
+    except (pa.ArrowException, OSError) as error:
+        raise DatasetError(f"{path}: no whole Parquet file ({_one_line(error)}); delete it and export again") from None
+    found = (schema.metadata or {}).get(FORMAT_KEY)
+    if found is not None and found != str(FORMAT).encode():
+        raise DatasetError(f"{path}: format {found.decode()}, this version reads format {FORMAT}; export again")
+    for name in REQUIRED:
+        if name not in schema.names:
+            raise DatasetError(f"{path}: no dataset of grasps, column '{name}' is missing; name one of export_dataset")
+    for column in schema:
+        if column.name in SCHEMA.names and column.type != SCHEMA.field(column.name).type:
+            raise DatasetError(
+                f"{path}: column '{column.name}' is {column.type} instead of {SCHEMA.field(column.name).type}; "
+                "export again"
+            )
+    return schema
+
+
+def check_rows(batch: pa.RecordBatch, name: str) -> None:
+    """Check what is present of angles, bins, labels and splits.
+
+    Raises:
+        DatasetError: a value is outside its convention; the message names the first row.
+    """
+    columns = set(batch.schema.names)
+    angles = np.asarray(batch["angle"]) if "angle" in columns else None
+    bins = np.asarray(batch["bin"]) if "bin" in columns else None
+    labels = np.asarray(batch["label"]) if "label" in columns else None
+    if angles is not None:
+        with np.errstate(invalid="ignore"):
+            _refuse(name, "angle", angles, ~((angles >= 0) & (angles < np.pi)), "expected rad in [0, pi)")
+    if bins is not None:
+        _refuse(name, "bin", bins, (bins < 0) | (bins >= NUM_BINS), f"expected 0..{NUM_BINS - 1}")
+    if bins is not None and angles is not None:
+        _refuse(name, "bin", bins, bins != angle_to_bin(angles), "expected the bin of the row's angle")
+    if labels is not None:
+        _refuse(name, "label", labels, (labels != 0) & (labels != 1), "expected 0 or 1")
+
+
+def _refuse(name: str, column: str, values: np.ndarray, wrong: np.ndarray, expected: str) -> None:
+    if wrong.any():
+        place = int(np.flatnonzero(wrong)[0])
+        raise DatasetError(f"{name}, row {place}: {column} is {values[place]}, {expected}; export again")
+
+
+def _batches_of(path: Path, split: Optional[str], names: List[str], batch_size: int) -> Iterator[pa.RecordBatch]:
+    present = check_part(path).names
+    wanted = [name for name in names if name in present]
+    checked = [name for name in ("angle", "bin", "label", "split") if name not in wanted]
+    condition = pc.field("split").isin(list(SPLITS)) if split is None else pc.field("split") == split
+    try:
+        source = pyarrow.dataset.dataset(path, format="parquet")
+        scanner = source.scanner(columns=wanted + checked, filter=condition, batch_size=batch_size)
+        for batch in scanner.to_batches():
+            check_rows(batch, str(path))
+            if batch.num_rows:
+                yield _conformed(batch, names)
+    except (pa.ArrowException, OSError) as error:
+        raise DatasetError(f"{path}: cannot be read ({_one_line(error)}); delete it and export again") from None
+
+
+def _conformed(batch: pa.RecordBatch, names: List[str]) -> pa.RecordBatch:
+    """The batch with exactly these columns; optional ones that an older file lacks are null."""
+    fields = [SCHEMA.field(name).with_nullable(True) for name in names]
+    arrays = [
+        batch.column(field.name) if field.name in batch.schema.names else pa.nulls(batch.num_rows, field.type)
+        for field in fields
+    ]
+    return pa.RecordBatch.from_arrays(arrays, schema=pa.schema(fields))
+
+
+def _read_table(path: Path, columns: List[str]) -> pa.Table:
+    try:
+        return pq.read_table(path, columns=columns)
+    except (pa.ArrowException, OSError) as error:
+        raise DatasetError(f"{path}: cannot be read ({_one_line(error)}); delete it and export again") from None
+
+
+def _info_of(folder: Path) -> Dict[str, Any]:
+    path = folder / DATASET_FILE
+    if not path.is_file():
+        return {}
+    try:
+        info = load_settings(AnyMapping, path)
+    except ConfigError as error:
+        raise DatasetError(f"{_one_line(error)}; repair it or export again") from None
+    if info.format != FORMAT:
+        raise DatasetError(f"{path}: format {info.format}, this version reads format {FORMAT}; export again")
+    return info.model_dump()
+
+
+def _check_parts(folder: Path) -> None:
+    """Raise if dataset.yaml speaks of a part that is not there."""
+    for source in _info_of(folder).get("sources", []):
+        for name in source.get("parts", []):
+            if not (folder / name).is_file():
+                raise DatasetError(
+                    f"{folder / name}: is missing, though {DATASET_FILE} lists it; export {source.get('name')} again"
+                )
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
