@@ -76,6 +76,8 @@ class ArmExecutorTest(unittest.TestCase):
         self.assertEqual(result.outcome, "SUCCESS", result.message)
         self.assertTrue(result.gripping and result.truth_known and result.truth_held)
         self.assertEqual(result.truth_object, "block")
+        self.assertEqual(list(result.truth_near), ["block", "ball"])
+        self.assertEqual(self.robot.near_asked, [(0.66, 0.28, 0.15)])
         self.assertAlmostEqual(result.force, 35.0, places=3)
         for image in (result.before_lift_image, result.after_lift_image):
             self.assertEqual(image.format, "jpeg")

@@ -31,7 +31,7 @@ from sensor_msgs.msg import CameraInfo, Image, JointState
 from std_msgs.msg import Empty
 from std_srvs.srv import Trigger
 
-from grasp_learning.srv import PutBackObjects, QueryHeld
+from grasp_learning.srv import PutBackObjects, QueryHeld, QueryNear
 
 NODE = Path(__file__).resolve().parent.parent / "nodes" / "baxter_sim"
 DEADLINE = 30.0  # s, wall clock, of everything that is waited for
@@ -456,6 +456,21 @@ class ObjectsTest(SimulatorTest):
         self.assertFalse(held("left").held)
         with self.assertRaises(rospy.ServiceException):
             held("third")
+
+    def test_objects_near_a_point_are_named_the_nearest_first(self):
+        near = rospy.ServiceProxy("/baxter_sim/near", QueryNear)
+        trigger("scatter")
+        everything = near(0.66, 0.0, 0.7)
+        self.assertEqual(len(set(everything.names)), 10)
+        self.assertEqual(list(everything.distances), sorted(everything.distances))
+        some = near(0.66, 0.0, everything.distances[3])
+        self.assertEqual(some.names, everything.names[:4])
+        trigger("clear_table")
+        self.assertEqual(near(0.66, 0.0, 0.7).names, [])
+        trigger("scatter")
+        for nonsense in ((float("nan"), 0.0, 0.1), (0.6, 0.0, -1.0)):
+            with self.assertRaises(rospy.ServiceException):
+                near(*nonsense)
 
     def test_reset_starts_again_but_not_the_clock(self):
         before = rospy.get_time()

@@ -22,7 +22,7 @@ from sensor_msgs.msg import CameraInfo, Image, JointState
 from std_msgs.msg import Bool, Empty
 
 from grasp_learning.robot_description import NEUTRAL, arm_joints
-from grasp_learning.srv import QueryHeld, QueryHeldResponse
+from grasp_learning.srv import QueryHeld, QueryHeldResponse, QueryNear, QueryNearResponse
 
 SIDES = ("left", "right")
 PERIOD = 0.01
@@ -59,6 +59,7 @@ class FakeBaxter:
         joints_frozen: the joint states' stamps stand still.
         pictures: False is a camera that sends nothing.
         commands: (time, side) of every joint command.
+        near_asked: (x, y, radius) of every question for the objects near a point.
     """
 
     def __init__(self, speed: float = 3.0):
@@ -67,7 +68,7 @@ class FakeBaxter:
         self.state = AssemblyState(enabled=False)
         self.positions = {side: list(NEUTRAL) for side in SIDES}
         self.grippers = {side: FakeGripperState() for side in SIDES}
-        self.commands = []
+        self.commands, self.near_asked = [], []
         self._clock = rospy.Publisher("/clock", Clock, queue_size=1, tcp_nodelay=True)
         self._joints = rospy.Publisher("/robot/joint_states", JointState, queue_size=1, tcp_nodelay=True)
         self._state = rospy.Publisher("/robot/state", AssemblyState, queue_size=1)
@@ -75,6 +76,7 @@ class FakeBaxter:
         rospy.Subscriber("/robot/set_super_enable", Bool, self._enable)
         rospy.Subscriber("/robot/set_super_reset", Empty, self._reset)
         rospy.Service("/fake/held", QueryHeld, self._held)
+        rospy.Service("/fake/near", QueryNear, self._near)
         threading.Thread(target=self._run, daemon=True).start()
 
     def _arm(self, side: str) -> dict:
@@ -115,6 +117,10 @@ class FakeBaxter:
     def _held(self, request) -> QueryHeldResponse:
         held = bool(self.grippers[request.arm].message.gripping)
         return QueryHeldResponse(held=held, object="block" if held else "")
+
+    def _near(self, request) -> QueryNearResponse:
+        self.near_asked.append((request.x, request.y, request.radius))
+        return QueryNearResponse(["block", "ball"], [0.01, 0.1])
 
     def _run(self) -> None:
         tick = 0

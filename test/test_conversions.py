@@ -10,7 +10,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from grasp_learning.geometry import Camera
 from grasp_learning.ros import conversions
-from grasp_learning.trial import Grasp, Outcome, PickReading, Region, Trial
+from grasp_learning.trial import Grasp, Outcome, PickReading, Prior, Region, Trial
 
 
 def make_region():
@@ -55,7 +55,7 @@ def test_grasp_round_trip():
 
 
 def test_full_trial_round_trip():
-    reading = PickReading(40.0, 60.0, True, True, True, True, "mug_3")
+    reading = PickReading(40.0, 60.0, True, True, True, True, "mug_3", ("mug_3", "ball"))
     trial = Trial("right", "staged", 2, 1.5, 20.5, Outcome.SUCCESS, "held", make_region(), make_grasp(), reading)
     trial.put_back, trial.model, trial.model_sha256 = ["ball", "cup"], "m.safetensors", "ab" * 32
     message = over_the_wire(conversions.trial_to_msg(trial, number=7))
@@ -81,10 +81,46 @@ def test_unknown_outcome_is_named():
 
 
 def test_pick_reading_round_trip():
-    reading = PickReading(31.0, 55.0, True, False, True, True, "box_1")
+    reading = PickReading(31.0, 55.0, True, False, True, True, "box_1", ("box_1",))
     result = over_the_wire(conversions.reading_to_result(reading, Outcome.SUCCESS, "held"))
     assert (result.outcome, result.message) == ("SUCCESS", "held")
     assert conversions.reading_from_result(result) == reading
+
+
+def make_prior(count=3):
+    rng = np.random.default_rng(0)
+    places, probabilities = rng.uniform(0, 800, (count, 2)), rng.uniform(0, 1, (count, 18))
+    return Prior("m.safetensors", "ab" * 32, 378, places.astype(np.float32), probabilities.astype(np.float32), 2, 17)
+
+
+def test_prior_round_trip():
+    message = over_the_wire(conversions.prior_to_msg(make_prior(), 12.5))
+    assert message.header.stamp.to_sec() == 12.5
+    back = conversions.prior_from_msg(message)
+    np.testing.assert_array_equal(back.places, make_prior().places)
+    np.testing.assert_array_equal(back.probabilities, make_prior().probabilities)
+    assert back.probabilities[back.place, back.bin] == make_prior().probabilities[2, 17]
+    assert (back.model, back.model_sha256, back.patch_size) == ("m.safetensors", "ab" * 32, 378)
+
+
+def test_no_prior_is_a_message_without_places():
+    assert conversions.prior_from_msg(over_the_wire(conversions.prior_to_msg(None, 1.0))) is None
+
+
+@pytest.mark.parametrize(
+    "name, value, told",
+    [
+        ("v", [1.0], "3 columns, 1 rows"),
+        ("probabilities", [0.5] * 53, "53 prob"),
+        ("place", 3, "no place 3"),
+        ("bin", 18, "bin 18"),
+    ],
+)
+def test_a_prior_whose_parts_do_not_belong_together_is_named(name, value, told):
+    message = conversions.prior_to_msg(make_prior(), 1.0)
+    setattr(message, name, value)
+    with pytest.raises(conversions.ConversionError, match=told):
+        conversions.prior_from_msg(message)
 
 
 @pytest.mark.parametrize(

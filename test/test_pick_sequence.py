@@ -36,12 +36,20 @@ class Cell:
         self.motions, self.phases, self.at_phase = motions, [], {}
         self.picture = lambda: "picture"
         self.truth = (True, True, "mug")
+        self.near = lambda x, y: [f"{x:.2f}", f"{y:.2f}"]
         self.cancel = False
         self.arm = Arm("left", self.robot.limb("left"), self.robot, lambda: self.robot.state, self.clock, ArmSettings())
         self.arm.cancelled = lambda: self.cancel
         hand = Hand(self.gripper, self.gripper, self.arm.wait, self.clock, HandSettings())
         self.sequence = PickSequence(
-            self.arm, hand, motions, lambda: self.picture(), lambda: self.truth, self._phase, SequenceSettings()
+            self.arm,
+            hand,
+            motions,
+            lambda: self.picture(),
+            lambda: self.truth,
+            self._phase,
+            SequenceSettings(),
+            lambda x, y: self.near(x, y),
         )
         self.clock.hooks.append(self._watch)
         self.heights = []
@@ -108,6 +116,21 @@ def test_a_pick_grasps_lifts_reads_and_puts_back(cell):
     assert max(opening) < -0.08 + 0.03
     assert cell.at_neutral() and cell.gripper.value > 80.0
     assert cell.clock.time - start < 20.0
+
+
+def test_what_lies_near_the_grasp_is_asked_for_above_it(cell):
+    asked = []
+
+    def near(x, y):
+        asked.append((cell.phases[-1], cell.tip()))
+        return ["mug", "ball"]
+
+    cell.near = near
+    cell.sequence.approach(region())
+    assert cell.sequence.pick(grasp()).reading.truth_near == ("mug", "ball")
+    ((phase, tip),) = asked
+    assert phase == "pre-grasp"
+    assert np.allclose(tip, [0.66, 0.28, -0.08 + 0.2], atol=0.01)
 
 
 def test_the_fingers_close_along_theta(cell):

@@ -4,6 +4,7 @@
 The node is started here and not by the launch file, since the tests kill it and want its exit code.
 """
 
+import hashlib
 import json
 import resource
 import signal
@@ -32,8 +33,9 @@ from baxter_core_msgs.msg import EndEffectorState, EndpointState
 from sensor_msgs.msg import JointState
 
 from grasp_learning.bags import read_picture
+from grasp_learning.msg import GraspPrior
 from grasp_learning.srv import RecordTrial, RecordTrialRequest
-from grasp_learning.storage import faults_of, missing_of, trials_of
+from grasp_learning.storage import faults_of, load_info, missing_of, trials_of
 
 NODE = Path(__file__).resolve().parent.parent / "nodes" / "trial_recorder"
 DEADLINE = 30.0  # s, wall clock, of everything that is waited for
@@ -210,6 +212,46 @@ class TrialRecorderTest(unittest.TestCase):
             self.assertIn(told, answer.message)
         self.assertEqual(self.record(self.request()).number, 1)
 
+    def test_a_guided_trial_is_recorded_with_its_model_and_its_prior(self):
+        model = Path(self._temporary.name) / "stage0.safetensors"
+        model.write_bytes(b"weights")
+        self.start(mode="staged", stage=1, model=str(model))
+        info = load_info(self.folder)
+        self.assertEqual((info.mode, info.stage, info.model), ("staged", 1, "stage0.safetensors"))
+        self.assertEqual(info.model_sha256, hashlib.sha256(b"weights").hexdigest())
+        request = self.guided_request(info.model_sha256)
+        answer = self.record(request)
+        self.assertTrue(answer.success, answer.message)
+        with rosbag.Bag(answer.path) as bag:
+            ((topic, prior, stamp),) = bag.read_messages("prior")
+        self.assertEqual((prior.u, prior.v, prior.bin), (request.prior.u, request.prior.v, 4))
+        self.assertEqual(stamp, request.prior.header.stamp)
+        (line,) = trials_of(self.folder)
+        self.assertEqual((line["model"], line["model_sha256"]), ("stage0.safetensors", info.model_sha256))
+
+    def guided_request(self, sha256):
+        request = self.request()
+        request.trial.mode, request.trial.stage = "staged", 1
+        request.trial.model, request.trial.model_sha256 = "stage0.safetensors", sha256
+        prior = GraspPrior(u=[1.0, 2.0], v=[3.0, 4.0], probabilities=[0.5] * 36, place=1, bin=4, model_sha256=sha256)
+        prior.header.stamp = request.approach_image.header.stamp
+        request.prior = prior
+        return request
+
+    def test_a_label_of_another_model_or_with_a_broken_prior_is_refused(self):
+        model = Path(self._temporary.name) / "stage0.safetensors"
+        model.write_bytes(b"weights")
+        self.start(mode="staged", stage=1, model=str(model))
+        other, none, broken = (self.guided_request(load_info(self.folder).model_sha256) for _ in range(3))
+        other.prior.model_sha256 = "f" * 64
+        none.prior = GraspPrior()
+        broken.prior.probabilities = [0.5] * 35
+        for request, told in ((other, "the model ffffffffffff"), (none, "with no model"), (broken, "35 probabilities")):
+            answer = self.record(request)
+            self.assertFalse(answer.success)
+            self.assertIn(told, answer.message)
+        self.assertEqual(list(trials_of(self.folder)), [])
+
     def test_a_robot_that_was_silent_is_told(self):
         self.start()
         answer = self.record(self.request(seconds=60.0))
@@ -278,6 +320,9 @@ class TrialRecorderTest(unittest.TestCase):
         self.assert_start_fails(f"{self.folder}: holds files but no collection.yaml")
         self.assert_start_fails("key 'arms' is 'three'", arms="three")
         self.assert_start_fails("cannot be read", data=str(self.folder / "new"), calibration="/nowhere/sim.yaml")
+        self.assert_start_fails(
+            "m.safetensors: the model cannot be read", data=str(self.folder / "new"), model="/m.safetensors"
+        )
         self.assert_start_fails("GB wanted", data=str(self.folder / "new"), minimum_free_gb=1e9)
         self.assertFalse((self.folder / "new" / "collection.yaml").exists())
 

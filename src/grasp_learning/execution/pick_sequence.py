@@ -6,7 +6,7 @@ can be run without a robot. Every method either does all it says or raises a Ste
 
 import contextlib
 from dataclasses import dataclass, field
-from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -77,14 +77,30 @@ class PickSequence:
         take_picture: returns a fresh wrist picture, or raises SensorFault; has its own deadline.
         truth: returns (known, held, object) from a simulator; has its own deadline.
         phase: told the name of each phase as it begins.
+        near: returns the names of the objects near a point (x, y) of the table from a simulator, the nearest first; has
+            its own deadline. None where nobody knows.
+        task: how pictures and questions are run: beside the arm's motion, or at once.
+        neutral: joints (rad) of the posture beside the table.
     """
 
     def __init__(
-        self, arm, hand, motions, take_picture: Callable, truth: Callable, phase: Callable, settings: SequenceSettings
+        self,
+        arm,
+        hand,
+        motions,
+        take_picture: Callable,
+        truth: Callable,
+        phase: Callable,
+        settings: SequenceSettings,
+        near: Optional[Callable[[float, float], Sequence[str]]] = None,
+        task: Callable[[Callable, str], Task] = Task,
+        neutral: Sequence[float] = NEUTRAL,
     ):
         self.settings = settings
         self._arm, self._hand, self._motions = arm, hand, motions
         self._take_picture, self._truth, self._phase = take_picture, truth, phase
+        self._near = near or (lambda x, y: ())
+        self._task, self._neutral = task, np.array(neutral)
 
     # --- steps of the protocol -----------------------------------------------------------------------------------
 
@@ -112,7 +128,7 @@ class PickSequence:
         """Clear the table: straight up if the gripper is low, then a planned path to the neutral pose."""
         self._rise()
         if not self._at_neutral():
-            self._arm.follow(self._motions.to_joints(self._arm.commanded(), np.array(NEUTRAL), self._arm.other_q()))
+            self._arm.follow(self._motions.to_joints(self._arm.commanded(), self._neutral, self._arm.other_q()))
 
     # --- parts -----------------------------------------------------------------------------------------------------
 
@@ -130,7 +146,7 @@ class PickSequence:
 
     def _yaws(self) -> List[float]:
         """Closing directions to try: the neutral pose's, then evenly spread ones, the nearest first."""
-        first = self._motions.yaw(np.array(NEUTRAL))
+        first = self._motions.yaw(self._neutral)
         turns = sorted(range(self.settings.yaws), key=lambda k: min(k, self.settings.yaws - k))
         return [first + 2.0 * np.pi * k / self.settings.yaws for k in turns]
 
@@ -140,12 +156,15 @@ class PickSequence:
         self._hand.prepare()
         self._hand.start_open()
         descent = self._to_pregrasp(grasp)
+        # now, for the fingers move objects on their way down
+        near = self._task(lambda: self._near(grasp.x, grasp.y), "objects near the grasp")
         self._hand.wait_open()
+        objects = self._answer(near, ())
         touched = self._descend(descent)
         at_rest = self._close()
         lift_from = self._motions.height(self._arm.q())
         self._lift(report)
-        label = self._read(report, touched)
+        label = self._read(report, touched, tuple(objects))
         report.outcome, report.message = label.outcome, label.message
         if touched:
             report.message += f"; contact {lift_from - grasp.z:.3f} m above the grasp"
@@ -182,25 +201,26 @@ class PickSequence:
 
     def _lift(self, report: PickReport) -> None:
         # only now: the picture is of the fingers on what they closed on
-        before = Task(self._take_picture, "picture before the lift")
+        before = self._task(self._take_picture, "picture before the lift")
         q, limits = self._arm.commanded(), self.settings
         path = self._motions.rise(q, limits.lift_height, limits.least_lift, self._arm.other_q(), limits.lift_speed)
         report.images["before_lift"] = self._picture(before)
         self._phase("lift")
         self._arm.follow(path)
 
-    def _read(self, report: PickReport, touched: bool) -> Label:
+    def _answer(self, task: Task, otherwise):
+        """What a simulator says; something else where it does not answer in time."""
+        return task.result() if self._arm.wait(task.done, self.settings.picture_timeout) else otherwise
+
+    def _read(self, report: PickReport, touched: bool, near: Tuple[str, ...]) -> Label:
         self._phase("read")
-        after = Task(self._take_picture, "picture after the lift")
-        truth = Task(self._truth, "truth")
+        after = self._task(self._take_picture, "picture after the lift")
+        truth = self._task(self._truth, "truth")
         self._arm.rest(self.settings.settle_time)
         samples = self._hand.read()
         label = label_grasp(samples, self.settings.force_threshold, self.settings.reading_max_age)
         report.images["after_lift"] = self._picture(after)
-        if not self._arm.wait(truth.done, self.settings.picture_timeout):
-            known, held, name = False, False, ""
-        else:
-            known, held, name = truth.result()
+        known, held, name = self._answer(truth, (False, False, ""))
         report.reading = PickReading(
             force=label.force,
             position=label.position,
@@ -209,6 +229,7 @@ class PickSequence:
             truth_known=known,
             truth_held=held,
             truth_object=name,
+            truth_near=near,
         )
         return label
 
@@ -298,7 +319,7 @@ class PickSequence:
             self._arm.follow(path)
 
     def _at_neutral(self) -> bool:
-        return float(np.max(np.abs(self._arm.q() - np.array(NEUTRAL)))) < self.settings.at_rest_tolerance
+        return float(np.max(np.abs(self._arm.q() - self._neutral))) < self.settings.at_rest_tolerance
 
     @contextlib.contextmanager
     def _retreat_on_failure(self) -> Iterator[None]:

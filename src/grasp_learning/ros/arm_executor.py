@@ -32,7 +32,7 @@ from grasp_learning.ros.clock import RosClock
 from grasp_learning.ros.feeds import GripperFeed, JointFeed
 from grasp_learning.ros.goals import GoalRunner
 from grasp_learning.seeding import arm_seed
-from grasp_learning.srv import QueryHeld, QueryHeldRequest
+from grasp_learning.srv import QueryHeld, QueryHeldRequest, QueryNear, QueryNearRequest
 from grasp_learning.trial import Outcome
 
 # The SDK's relative names; in a namespace of its own the node would look for the robot there.
@@ -57,7 +57,9 @@ class ArmExecutorSettings(Settings):
     seed: int = Field(0, ge=0)
     calibration: str
     held_service: str = ""
+    near_service: str = ""
     held_timeout: float = Field(3.0, gt=0)
+    near_radius: float = Field(0.15, gt=0)
     image_topic: str = "/cameras/{arm}_hand_camera/image"
     info_topic: str = "/cameras/{arm}_hand_camera/camera_info"
     enable: Literal["always", "start", "never"] = "start"
@@ -89,7 +91,8 @@ class ArmExecutor:
     Publishers and subscribers: those of baxter_interface's Limb, Gripper and RobotEnable. The wrist camera's image and
     camera_info are subscribed only while a picture is taken.
 
-    Services called: ``held_service`` (grasp_learning/QueryHeld), where a simulator offers it.
+    Services called, where a simulator offers them: ``held_service`` (grasp_learning/QueryHeld), ``near_service``
+    (grasp_learning/QueryNear).
 
     Parameters: config/arm_executor.yaml lists them with their units and defaults.
     """
@@ -109,6 +112,7 @@ class ArmExecutor:
             self._query_held,
             self._goals.announce,
             settings.sequence,
+            self._query_near,
         )
 
     def _connect(self) -> None:
@@ -261,6 +265,17 @@ class ArmExecutor:
             rospy.logwarn("the truth is not known: %s", error)
             return False, False, ""
         return True, answer.held, answer.object
+
+    def _query_near(self, x: float, y: float) -> Tuple[str, ...]:
+        if not self._settings.near_service:
+            return ()
+        request = QueryNearRequest(x=x, y=y, radius=self._settings.near_radius)
+        try:
+            answer = call_service(self._settings.near_service, QueryNear, request, self._settings.held_timeout)
+        except CallFailed as error:
+            rospy.logwarn("which objects are near is not known: %s", error)
+            return ()
+        return tuple(answer.names)
 
 
 def absolute_sdk_names(side: str) -> list:

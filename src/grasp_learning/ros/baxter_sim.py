@@ -32,7 +32,14 @@ from grasp_learning.sim.contacts import ArmContacts
 from grasp_learning.sim.gl import RenderingError
 from grasp_learning.sim.objects import catalogue
 from grasp_learning.sim.world import SceneError, SimulationDiverged, World, WorldSettings
-from grasp_learning.srv import PutBackObjects, PutBackObjectsResponse, QueryHeld, QueryHeldResponse
+from grasp_learning.srv import (
+    PutBackObjects,
+    PutBackObjectsResponse,
+    QueryHeld,
+    QueryHeldResponse,
+    QueryNear,
+    QueryNearResponse,
+)
 from grasp_learning.storage import CollectionError
 from grasp_learning.trial import ARMS
 
@@ -126,6 +133,7 @@ class BaxterSim:
         ~clear_table (std_srvs/Trigger): takes all objects off the table, until ~scatter.
         ~put_back_objects (PutBackObjects): puts objects that left the table back onto it.
         ~held (QueryHeld): what a gripper really holds.
+        ~near (QueryNear): which objects lie near a point of the table.
         ~press_estop, ~release_estop (std_srvs/Trigger): the red button.
         ~contacts (std_srvs/Trigger): how often the arms touched each other ("arms"), or what stands around them with
             a link that is no gripper ("surroundings"); the message is a JSON object. It is also printed at the end.
@@ -198,6 +206,7 @@ class BaxterSim:
             rospy.Service("~release_estop", Trigger, self._trigger(self._topics.switch, self._robot.release_estop)),
             rospy.Service("~put_back_objects", PutBackObjects, self._on_put_back),
             rospy.Service("~held", QueryHeld, self._on_held),
+            rospy.Service("~near", QueryNear, self._on_near),
             rospy.Service("~contacts", Trigger, lambda _: TriggerResponse(True, json.dumps(self._contacts.counts))),
         ]
 
@@ -304,6 +313,18 @@ class BaxterSim:
         except TimeoutError as error:
             raise rospy.ServiceException(str(error)) from None
         return QueryHeldResponse(name is not None, name or "")
+
+    def _on_near(self, request) -> QueryNearResponse:
+        point = (request.x, request.y, request.radius)
+        if not all(map(math.isfinite, point)) or request.radius < 0:
+            raise rospy.ServiceException(
+                f"x, y, radius are {point}; expected finite metres, and a radius of at least 0"
+            )
+        try:
+            near = self._inbox.ask(self._world.objects_near, *point)
+        except TimeoutError as error:
+            raise rospy.ServiceException(str(error)) from None
+        return QueryNearResponse([name for name, _ in near], [distance for _, distance in near])
 
 
 def _choose_objects(settings: BaxterSimSettings) -> list:

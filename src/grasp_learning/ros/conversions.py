@@ -1,4 +1,4 @@
-"""Messages to and from the library's types: regions, grasps, trials, pictures, cameras, times.
+"""Messages to and from the library's types: regions, grasps, trials, priors, pictures, cameras, times.
 
 Pictures are BGR uint8 arrays (rows, columns, 3) inside the library, depth is float32 metres with NaN where the sensor
 saw nothing.
@@ -14,9 +14,9 @@ from geometry_msgs.msg import Point, Point32
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, RegionOfInterest
 
 from grasp_learning import trial as trial_module
-from grasp_learning.geometry import Camera
-from grasp_learning.msg import Grasp, PickResult, Region, Trial
-from grasp_learning.trial import Outcome, PickReading
+from grasp_learning.geometry import NUM_BINS, Camera
+from grasp_learning.msg import Grasp, GraspPrior, PickResult, Region, Trial
+from grasp_learning.trial import Outcome, PickReading, Prior
 
 BASE_FRAME = "base"
 DEFAULT_JPEG_QUALITY = 90
@@ -86,18 +86,78 @@ def grasp_from_msg(message: Grasp) -> trial_module.Grasp:
     return trial_module.Grasp(stamp=message.header.stamp.to_sec(), **values)
 
 
+def prior_to_msg(prior: Optional[Prior], stamp: float) -> GraspPrior:
+    """GraspPrior.msg of a prior; without places where there is none.
+
+    Args:
+        stamp: of the picture (s).
+    """
+    if prior is None:
+        return GraspPrior()
+    places = np.asarray(prior.places, np.float32).reshape(-1, 2)
+    message = GraspPrior(
+        model=prior.model,
+        model_sha256=prior.model_sha256,
+        patch_size=int(prior.patch_size),
+        u=places[:, 0].tolist(),
+        v=places[:, 1].tolist(),
+        probabilities=np.asarray(prior.probabilities, np.float32).reshape(-1).tolist(),
+        place=int(prior.place),
+        bin=int(prior.bin),
+    )
+    message.header.stamp = to_time(stamp)
+    return message
+
+
+def prior_from_msg(message: GraspPrior) -> Optional[Prior]:
+    """Prior of a GraspPrior.msg; None where it has no places.
+
+    Raises:
+        ConversionError: the parts do not belong together.
+    """
+    count = len(message.u)
+    if count == 0:
+        return None
+    if len(message.v) != count or len(message.probabilities) != count * NUM_BINS:
+        raise ConversionError(
+            f"a prior with {count} columns, {len(message.v)} rows and {len(message.probabilities)} probabilities, "
+            f"expected {count} rows and {count * NUM_BINS} probabilities"
+        )
+    if message.place >= count or message.bin >= NUM_BINS:
+        raise ConversionError(
+            f"a prior of {count} places and {NUM_BINS} bins has no place {message.place}, bin {message.bin}"
+        )
+    return Prior(
+        model=message.model,
+        model_sha256=message.model_sha256,
+        patch_size=message.patch_size,
+        places=np.column_stack([message.u, message.v]).astype(np.float32),
+        probabilities=np.array(message.probabilities, np.float32).reshape(count, NUM_BINS),
+        place=message.place,
+        bin=message.bin,
+    )
+
+
 _READING_FIELDS = ("force", "position", "gripping", "contact", "truth_known", "truth_held", "truth_object")
+
+
+def _fill_reading(message, reading: PickReading) -> None:
+    for name in _READING_FIELDS:
+        setattr(message, name, getattr(reading, name))
+    message.truth_near = list(reading.truth_near)
 
 
 def reading_to_result(reading: PickReading, outcome: Outcome, message: str = "") -> PickResult:
     """Pick.action's result with a gripper reading; the pictures are left to the caller."""
-    values = {name: getattr(reading, name) for name in _READING_FIELDS}
-    return PickResult(outcome=str(outcome), message=message, **values)
+    result = PickResult(outcome=str(outcome), message=message)
+    _fill_reading(result, reading)
+    return result
 
 
 def reading_from_result(message) -> PickReading:
     """Gripper reading of a PickResult or a Trial.msg."""
-    return PickReading(**{name: getattr(message, name) for name in _READING_FIELDS})
+    values = {name: getattr(message, name) for name in _READING_FIELDS}
+    return PickReading(truth_near=tuple(message.truth_near), **values)
 
 
 _TRIAL_FIELDS = ("arm", "mode", "stage", "detail", "model", "model_sha256")
@@ -119,13 +179,12 @@ def trial_to_msg(trial: trial_module.Trial, number: int = 0) -> Trial:
     if trial.grasp is not None:
         message.grasp = grasp_to_msg(trial.grasp)
     reading = trial.reading or PickReading(force=float("nan"), position=float("nan"), gripping=False)
-    for name in _READING_FIELDS:
-        setattr(message, name, getattr(reading, name))
+    _fill_reading(message, reading)
     return message
 
 
 def trial_from_msg(message: Trial) -> trial_module.Trial:
-    """Trial of a Trial.msg; its pictures travel apart.
+    """Trial of a Trial.msg; its pictures and its prior travel apart.
 
     Raises:
         ConversionError: the outcome is none of Trial.msg's constants.

@@ -10,7 +10,8 @@ Subscribes:
 Parameters:
     ~data (str): folder of the collection, created or resumed. ~robot (str). ~arms (str, 'both'): 'both', 'left' or
     'right'. ~mode (str, 'random'). ~stage (int, 0). ~seed (int, 0). ~planner (str). ~model (str): model file of a
-    staged collection, else empty. ~calibration (str): calibration file, whose contents are kept with the data.
+    guided collection, else empty; each label then needs a grasp that was chosen with it. ~calibration (str):
+    calibration file, whose contents are kept with the data.
     All keys of config/trial_recorder.yaml.
 
 A folder that cannot be used ends the node with one line on stderr and exit code 1.
@@ -31,7 +32,7 @@ import grasp_learning
 from grasp_learning.calibration import load_calibration
 from grasp_learning.config import ConfigError, Settings, parse_settings
 from grasp_learning.message_buffer import SECOND, MessageBuffer
-from grasp_learning.ros.conversions import ConversionError, trial_from_msg
+from grasp_learning.ros.conversions import ConversionError, prior_from_msg, trial_from_msg
 from grasp_learning.ros.trial_bag import COMPRESSIONS, Channel, Entry, bag_bytes, entry_of
 from grasp_learning.srv import RecordTrial, RecordTrialRequest, RecordTrialResponse
 from grasp_learning.storage import (
@@ -55,6 +56,7 @@ IMAGES = {
 }
 INFOS = {"kinect_info": "/kinect2/hd/camera_info", "wrist_info": "/cameras/{arm}_hand_camera/camera_info"}
 TRIAL_TOPIC = "trial"
+PRIOR_TOPIC = "prior"
 LATEST = 1.0  # s of wall clock by which a message may come later than the end of its trial
 
 
@@ -245,8 +247,8 @@ class TrialRecorder:
 
     def _check(self, trial: Trial, request: RecordTrialRequest) -> None:
         """Raise ConversionError where the request is no trial of this collection."""
-        ours = {"arm": self._settings.arm_names, "mode": (self._settings.mode,), "stage": (self._settings.stage,)}
-        for key, choices in ours.items():
+        kind = {"arm": self._settings.arm_names, "mode": (self._settings.mode,), "stage": (self._settings.stage,)}
+        for key, choices in kind.items():
             value = getattr(trial, key)
             if value not in choices:
                 expected = " or ".join(map(repr, choices))
@@ -257,6 +259,14 @@ class TrialRecorder:
             return
         if trial.grasp is None or not request.approach_image.data:
             raise ConversionError(f"a {trial.outcome} needs its grasp and the approach picture it was chosen in")
+        prior = prior_from_msg(request.prior)
+        model = "" if prior is None else prior.model_sha256
+        ours = self._collection.info.model_sha256
+        if model != ours:
+            raise ConversionError(
+                f"the grasp was chosen with {_named(model)}, this collection is one with {_named(ours)}; "
+                "was the file replaced? Start the collection again"
+            )
 
     def _record_labelled(self, trial: Trial, request: RecordTrialRequest) -> RecordTrialResponse:
         start, end = request.trial.start.to_nsec(), request.trial.end.to_nsec()
@@ -285,9 +295,15 @@ class TrialRecorder:
         self._collection.close()
 
 
+def _named(model_sha256: str) -> str:
+    return f"the model {model_sha256[:12]}..." if model_sha256 else "no model"
+
+
 def _request_entries(request: RecordTrialRequest, end: int) -> List[Entry]:
-    """The pictures and camera_infos of a request that are not empty; without a stamp they count as of the end (ns)."""
+    """What a request brings and is not empty: pictures, camera_infos, prior; without a stamp as of the end (ns)."""
     entries = []
+    if request.prior.u:
+        entries.append(entry_of(PRIOR_TOPIC, request.prior.header.stamp.to_nsec() or end, request.prior))
     for field, name in {**IMAGES, **INFOS}.items():
         message = getattr(request, field)
         empty = not message.data if field in IMAGES else message.width == 0

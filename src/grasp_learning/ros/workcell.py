@@ -20,8 +20,9 @@ from grasp_learning.srv import (
     SampleGraspRequest,
     SampleRegion,
     SampleRegionRequest,
+    SampleRegionResponse,
 )
-from grasp_learning.trial import Grasp, Outcome, PickReading, Region, Step, Trial, Workcell
+from grasp_learning.trial import Grasp, Outcome, PickReading, Prior, Region, Step, Trial, Workcell
 
 
 class Deadlines(Settings):
@@ -107,13 +108,13 @@ class RosWorkcell(Workcell):
         step = _typed(f"service {service}", answer, Outcome.SENSOR_FAULT, images)
         if step.outcome is not Outcome.SUCCESS:
             return step
-        if service_class is SampleRegion:
-            value: Any = conversions.region_from_msg(answer.region)
-        else:
-            value = conversions.grasp_from_msg(answer.grasp)
+        try:
+            value, prior = _chosen(answer)
+        except conversions.ConversionError as error:
+            return Step(Outcome.SENSOR_FAULT, f"service {service} answered with {error}")
         if value.arm != arm:
             return Step(Outcome.SENSOR_FAULT, f"service {service} answered for the arm '{value.arm}', not '{arm}'")
-        return Step(step.outcome, step.message, value, images)
+        return Step(step.outcome, step.message, value, images, prior)
 
     def approach(self, region: Region) -> "Step[None]":
         """Bring the arm over the region."""
@@ -151,7 +152,8 @@ class RosWorkcell(Workcell):
             CallFailed: the recorder did not answer or could not write; nothing was reported as recorded.
         """
         images: Dict = {name: image for name, image in trial.images.items() if image is not None}
-        request = RecordTrialRequest(trial=conversions.trial_to_msg(trial), **images)
+        prior = conversions.prior_to_msg(trial.prior, trial.grasp.stamp if trial.grasp else trial.end)
+        request = RecordTrialRequest(trial=conversions.trial_to_msg(trial), prior=prior, **images)
         try:
             answer = call_service("trial_recorder/record", RecordTrial, request, self._deadlines.record)
         except NoAnswer as error:
@@ -186,6 +188,17 @@ class RosWorkcell(Workcell):
         """End what the arms are doing."""
         for caller in [*self._approach.values(), *self._pick.values()]:
             caller.cancel()
+
+
+def _chosen(answer) -> Tuple[Any, Optional[Prior]]:
+    """Region, or grasp and its prior, of a sampler's answer.
+
+    Raises:
+        ConversionError: the prior's parts do not belong together.
+    """
+    if isinstance(answer, SampleRegionResponse):
+        return conversions.region_from_msg(answer.region), None
+    return conversions.grasp_from_msg(answer.grasp), conversions.prior_from_msg(answer.prior)
 
 
 def _call_outcome(otherwise: Outcome) -> Outcome:

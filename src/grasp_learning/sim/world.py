@@ -1,4 +1,4 @@
-"""The simulated workcell: Baxter, a table, and objects that fall, roll, are held and get lost.
+"""The simulated workcell: a robot, a table, and objects that fall, roll, are held and get lost.
 
 The world frame is the robot's ``base`` frame. Nothing here knows of servos or of ROS; ``sim/baxter.py`` drives the
 robot, ``sim/cameras.py`` looks at the world.
@@ -14,11 +14,11 @@ from pydantic import Field
 from grasp_learning.calibration import Calibration, load_calibration
 from grasp_learning.config import Settings
 from grasp_learning.geometry import transform
-from grasp_learning.robot_description import NEUTRAL, SIDES, arm_joints, find_package_file, finger_joints, joint_limits
-from grasp_learning.sim import robot_model
+from grasp_learning.robot_description import find_package_file, finger_joints
 from grasp_learning.sim.appearance import Appearance, AppearanceSettings
 from grasp_learning.sim.camera_models import KINECT, KINECT_NAME, WRIST, CameraModel, wrist_name
 from grasp_learning.sim.objects import ObjectSpec, add_to_spec
+from grasp_learning.sim.robots import RobotPart, WholeBaxter
 
 log = logging.getLogger(__name__)
 
@@ -104,14 +104,22 @@ class World:
         seed: of the light and the table's surface.
         objects: what can lie on the table; it starts empty, with the objects parked on the floor behind the robot.
         settings: see :class:`WorldSettings`.
+        robot: what moves in it; None is the whole Baxter.
 
     Raises:
         ConfigError: the calibration file is missing or malformed.
     """
 
-    def __init__(self, seed: int, objects: Sequence[ObjectSpec], settings: Optional[WorldSettings] = None):
+    def __init__(
+        self,
+        seed: int,
+        objects: Sequence[ObjectSpec],
+        settings: Optional[WorldSettings] = None,
+        robot: Optional[RobotPart] = None,
+    ):
         self.seed = seed
         self.settings = settings or WorldSettings()
+        self.robot = robot or WholeBaxter()
         self.objects = list(objects)
         self.object_names = _unique_names(self.objects)
         path = self.settings.calibration or find_package_file("config/calibration/sim.yaml")
@@ -128,7 +136,7 @@ class World:
     # --- construction -------------------------------------------------------------------------------------------
 
     def _build(self) -> mujoco.MjModel:
-        spec = robot_model.baxter_spec()
+        spec = self.robot.spec()
         spec.option.timestep = self.settings.time_step
         spec.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
         spec.option.cone = mujoco.mjtCone.mjCONE_ELLIPTIC
@@ -137,7 +145,7 @@ class World:
         spec.option.disableflags |= mujoco.mjtDisableBit.mjDSBL_AUTORESET
         # Objects at rest cost nothing until something touches them: three times faster
         spec.option.enableflags |= mujoco.mjtEnableBit.mjENBL_SLEEP
-        _add_workcell(spec, self.calibration)
+        _add_workcell(spec, self.calibration, self.robot.sides)
         for name, obj in zip(self.object_names, self.objects):
             _add_object(spec, name, obj)
         self.appearance.apply(spec)
@@ -153,7 +161,7 @@ class World:
         owner = np.full(model.nbody, _ROBOT)
         owner[model.body_weldid == 0] = _FIXED
         owner[self._object_bodies] = np.arange(len(bodies))
-        for side in SIDES:
+        for side in self.robot.sides:
             fingers = [model.joint(name).bodyid[0] for name in finger_joints(side)]
             owner[np.isin(model.body_weldid, fingers)] = _FINGERS[side]
         self._geom_owner = owner[model.geom_bodyid]
@@ -234,17 +242,9 @@ class World:
         self._good = (self.data.time, self.data.qpos.copy(), self.data.qvel.copy())
 
     def reset(self) -> None:
-        """Time 0, arms at neutral, grippers open, the table empty."""
+        """Time 0, the robot at its first posture with grippers open, the table empty."""
         mujoco.mj_resetData(self.model, self.data)
-        limits = joint_limits()
-        for side in SIDES:
-            for name, angle in zip(arm_joints(side), NEUTRAL):
-                self.data.joint(name).qpos = angle
-                self.data.actuator(name).ctrl = angle
-            travel = limits[finger_joints(side)[0]].upper
-            for name, sign in zip(finger_joints(side), (1.0, -1.0)):
-                self.data.joint(name).qpos = sign * travel
-            self.data.actuator(f"{side}_gripper").ctrl = 2 * travel
+        self.robot.reset(self.data)
         self.clear_table()
 
     # --- objects ------------------------------------------------------------------------------------------------
@@ -285,7 +285,7 @@ class World:
         """Names of the objects that left the table: they lie neither on it nor in a hand, and were not parked."""
         positions = self.data.qpos[self._qpos[:, :3]]
         off = [index for index, pos in enumerate(positions) if self._is_off(pos) and index not in self._parked]
-        held = {self.held(side) for side in SIDES} if off else set()
+        held = {self.held(side) for side in self.robot.sides} if off else set()
         return [self.object_names[index] for index in off if self.object_names[index] not in held]
 
     def put_back(
@@ -303,7 +303,7 @@ class World:
             Names of the objects that were put back.
         """
         if avoid is None:
-            hands = [self.data.body(f"{side}_gripper").xpos for side in SIDES]
+            hands = [self.data.body(f"{side}_gripper").xpos for side in self.robot.sides]
             avoid = [Circle(float(hand[0]), float(hand[1]), 0.2) for hand in hands]
         wanted = dict.fromkeys([*self.objects_off_table(), *also])
         names = [name for name in wanted if self._put_back_one(name, avoid, rng)]
@@ -342,6 +342,12 @@ class World:
             mujoco.mju_quat2Mat(rotation, self.data.qpos[address[3:]])
             poses[name] = transform(rotation.reshape(3, 3), self.data.qpos[address[:3]])
         return poses
+
+    def objects_near(self, x: float, y: float, radius: float) -> List[Tuple[str, float]]:
+        """Names and horizontal distances (m) of the objects whose centres are near a point, the nearest first."""
+        distances = np.hypot(self.data.qpos[self._qpos[:, 0]] - x, self.data.qpos[self._qpos[:, 1]] - y)
+        order = [int(index) for index in np.argsort(distances) if distances[index] <= radius]
+        return [(self.object_names[index], float(distances[index])) for index in order]
 
     # --- helpers ------------------------------------------------------------------------------------------------
 
@@ -430,7 +436,7 @@ def _unique_names(objects: Sequence[ObjectSpec]) -> List[str]:
     return names
 
 
-def _add_workcell(spec: mujoco.MjSpec, calibration: Calibration) -> None:
+def _add_workcell(spec: mujoco.MjSpec, calibration: Calibration, sides: Sequence[str]) -> None:
     table = calibration.table
     centre = [(table.x_min + table.x_max) / 2, (table.y_min + table.y_max) / 2, table.z - TABLE_THICKNESS / 2]
     half = [(table.x_max - table.x_min) / 2, (table.y_max - table.y_min) / 2, TABLE_THICKNESS / 2]
@@ -438,7 +444,7 @@ def _add_workcell(spec: mujoco.MjSpec, calibration: Calibration) -> None:
     spec.worldbody.add_geom(name="table", pos=centre, size=half, friction=[0.6, 0.005, 0.0001], **box)
     spec.worldbody.add_geom(name="floor", type=mujoco.mjtGeom.mjGEOM_PLANE, pos=[0, 0, FLOOR_Z], size=[4, 4, 0.1])
     _add_camera(spec.body("base"), KINECT_NAME, KINECT, calibration.T_base_kinect.matrix)
-    for side in SIDES:
+    for side in sides:
         _add_camera(spec.body(f"{side}_hand_camera"), wrist_name(side), WRIST, np.eye(4))
 
 
