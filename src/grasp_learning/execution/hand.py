@@ -36,10 +36,14 @@ class Hand:
         feed: a GripperFeed.
         wait: ``wait(condition, timeout) -> bool``: what the arm does while the fingers move.
         clock: a RosClock.
+        task: how the gripper's blocking calls are run: beside the caller, so that they can be given up.
     """
 
-    def __init__(self, gripper, feed, wait: Callable, clock, settings: HandSettings):
+    def __init__(
+        self, gripper, feed, wait: Callable, clock, settings: HandSettings, task: Callable[[Callable, str], Task] = Task
+    ):
         self.settings = settings
+        self._task = task
         self._gripper, self._feed, self._wait, self._clock = gripper, feed, wait, clock
         self._configured = False
         self._before: Tuple[Tuple[str, int], float] = (("", 0), 0.0)  # what the state said before the last command
@@ -52,16 +56,12 @@ class Hand:
         """
         self._fresh()
         if self._gripper.error():
-            bounded(lambda: self._gripper.reset(block=True), self.settings.sdk_timeout, "resetting the gripper")
+            self._bounded(lambda: self._gripper.reset(block=True), "resetting the gripper")
             if self._gripper.error():
                 raise SensorFault("the gripper is in an error state that a reset does not clear")
         if not self._gripper.calibrated():
             timeout = self.settings.calibrate_timeout
-            bounded(
-                lambda: self._gripper.calibrate(block=True, timeout=timeout),
-                self.settings.sdk_timeout,
-                "calibrating the gripper",
-            )
+            self._bounded(lambda: self._gripper.calibrate(block=True, timeout=timeout), "calibrating the gripper")
             if not self._gripper.calibrated():
                 raise SensorFault(f"the gripper could not be calibrated within {timeout:g} s; is anything in its way?")
             self._configured = False  # a calibration sets the defaults again
@@ -75,9 +75,8 @@ class Hand:
         self._gripper.set_parameters({key: getattr(self.settings, key) for key in keys})
         begin = self._clock.now()
         # set_parameters sends one message; a blocking command is sent again until the state echoes it
-        bounded(
+        self._bounded(
             lambda: self._gripper.command("configure", block=True, timeout=timeout, args=self._gripper.parameters()),
-            self.settings.sdk_timeout,
             "setting the gripper's parameters",
         )
         # the SDK does not say whether it saw the echo, but only without it the whole time passes; a gripper that has
@@ -186,6 +185,9 @@ class Hand:
         if not command():
             raise SensorFault("the gripper refused to move: it is not calibrated")
 
+    def _bounded(self, call: Callable, what: str):
+        return bounded(call, self.settings.sdk_timeout, what, self._task)
+
     def _fresh(self) -> GripperSample:
         sample = self._feed.sample()
         if sample is None:
@@ -195,13 +197,13 @@ class Hand:
         return sample
 
 
-def bounded(call: Callable, timeout: float, what: str):
+def bounded(call: Callable, timeout: float, what: str, make_task: Callable[[Callable, str], Task] = Task):
     """Run a blocking call of the SDK in a thread of its own; its result.
 
     Raises:
         RobotFault: it raised, or did not return within timeout s (wall clock), as happens when /clock dies.
     """
-    task = Task(call, what)
+    task = make_task(call, what)
     if not task.wait(timeout):
         raise RobotFault(f"{what} did not end within {timeout:g} s")
     try:

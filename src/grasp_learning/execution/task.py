@@ -43,3 +43,14 @@ class Task:
         if self._error is not None:
             raise self._error
         return self._value
+
+
+class InlineTask(Task):
+    """The same call in the caller's thread, over and done with at once: for a robot whose time only waits advance."""
+
+    def __init__(self, call: Callable[[], Any], name: str = "task"):
+        self._call = call
+        self._value: Any = None
+        self._error: Any = None
+        self._done = threading.Event()
+        self._run()
