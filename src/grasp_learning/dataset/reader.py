@@ -3,6 +3,8 @@
 Every problem is a :class:`DatasetError` with one line that names the file and the remedy.
 """
 
+import hashlib
+import json
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +18,17 @@ import pyarrow.dataset
 import pyarrow.parquet as pq
 
 from grasp_learning.config import ConfigError, Settings, load_settings
-from grasp_learning.dataset.schema import FORMAT, FORMAT_KEY, REQUIRED, SCHEMA, SPLITS, STORED_SIDE, UNUSED
+from grasp_learning.dataset.schema import (
+    FORMAT,
+    FORMAT_KEY,
+    GEOMETRY_KEY,
+    REQUIRED,
+    SCHEMA,
+    SPLITS,
+    STORED_SIDE,
+    UNUSED,
+    PatchGeometry,
+)
 from grasp_learning.geometry import NUM_BINS, angle_to_bin
 
 DATASET_FILE = "dataset.yaml"
@@ -35,7 +47,9 @@ class Dataset:
 
     Attributes:
         paths: the Parquet files, in order.
-        info: contents of dataset.yaml; empty for a lone Parquet file.
+        info: contents of the first one's dataset.yaml; empty for a lone Parquet file.
+        geometry: of the patches of all of them.
+        identity: 64 hexadecimal digits that change with the rows, their labels and their splits.
         rows: of all splits, the unused ones too.
         counts: (split, label) -> rows.
         stages: (split, stage) -> rows.
@@ -44,6 +58,8 @@ class Dataset:
 
     paths: Tuple[Path, ...]
     info: Mapping[str, Any]
+    geometry: PatchGeometry
+    identity: str
     rows: int
     counts: Mapping[Tuple[str, int], int] = field(default_factory=dict)
     stages: Mapping[Tuple[str, int], int] = field(default_factory=dict)
@@ -134,22 +150,25 @@ def open_dataset(paths: Union[PathLike, Sequence[PathLike]]) -> Dataset:
     """What datasets hold, from their small columns; the patches are not read.
 
     Raises:
-        DatasetError: see :func:`read_dataset`; an empty dataset is none here.
+        DatasetError: see :func:`read_dataset`, or their patches are of different geometries; an empty dataset is no
+            error here.
     """
     parts = part_paths(paths)
     counts: Counter = Counter()
     stages: Counter = Counter()
     sources: Counter = Counter()
-    rows = 0
+    rows, geometry, digest = 0, PatchGeometry(), hashlib.sha256()
     for path in parts:
-        check_part(path)
-        table = _read_table(path, ["split", "label", "stage", "source"])
+        geometry = _common_geometry(geometry, path)
+        table = _read_table(path, ["trial_id", "split", "label", "stage", "source"])
         rows += table.num_rows
+        digest.update(json.dumps(table.select(["trial_id", "split", "label"]).to_pydict()).encode())
         splits, labels = table["split"].to_pylist(), table["label"].to_pylist()
         counts.update(zip(splits, labels))
         stages.update(zip(splits, table["stage"].to_pylist()))
         sources.update(table["source"].to_pylist())
-    return Dataset(tuple(parts), _info_of(parts[0].parent), rows, dict(counts), dict(stages), dict(sources))
+    info = _info_of(parts[0].parent)
+    return Dataset(tuple(parts), info, geometry, digest.hexdigest(), rows, dict(counts), dict(stages), dict(sources))
 
 
 def decode_patch(data: bytes) -> np.ndarray:
@@ -215,6 +234,22 @@ def check_part(path: Path) -> pa.Schema:
                 "export again"
             )
     return schema
+
+
+def geometry_of(schema: pa.Schema) -> PatchGeometry:
+    """The patch geometry that a part's metadata names; an unknown one where it names none."""
+    text = (schema.metadata or {}).get(GEOMETRY_KEY)
+    return PatchGeometry() if text is None else PatchGeometry.model_validate_json(text)
+
+
+def _common_geometry(geometry: PatchGeometry, path: Path) -> PatchGeometry:
+    found = geometry_of(check_part(path))
+    if not geometry.agrees(found):
+        raise DatasetError(
+            f"{path}: its patches span {found.span:.4f} m at a distance of 1 m, those before it {geometry.span:.4f} m; "
+            "datasets of different patch geometries cannot be mixed, choose ones of the same footprint and scale"
+        )
+    return geometry if geometry.span else found
 
 
 def check_rows(batch: pa.RecordBatch, name: str) -> None:
