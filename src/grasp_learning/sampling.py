@@ -13,6 +13,7 @@ from pydantic import Field
 from grasp_learning.config import ConfigError, Settings
 from grasp_learning.geometry import Camera, angle_to_bin, image_angle_to_base
 from grasp_learning.patches import PatchSettings, patch_fits, patch_side
+from grasp_learning.polygons import uniform_in_polygon, usable_polygon
 from grasp_learning.trial import Grasp, Outcome, Region, Step
 
 _TRIES = 100  # a draw fails only where lens distortion bends an outline's edge
@@ -71,13 +72,13 @@ class RandomSampler(GraspSampler):
         """See GraspSampler; the picture itself is not looked at."""
         side = patch_side(self._settings.patch, camera, T_base_camera[2, 3] - table_z)
         plane = table_z + region.height / 2
-        polygon = _usable_polygon(region.outline, camera, T_base_camera, plane, side)
+        polygon = usable_polygon(region.outline, camera, T_base_camera, plane, side)
         if polygon is None:
             message = f"no point of the region can be the centre of a patch of {side} px in the wrist picture"
             return Step(Outcome.UNREACHABLE, message)
         outline = region.outline.astype(np.float32)
         for _ in range(_TRIES):
-            u, v = _uniform_in_polygon(polygon, rng)
+            u, v = uniform_in_polygon(polygon, rng)
             x, y, _ = camera.pixels_to_plane(np.array([[u, v]]), T_base_camera, plane)[0]
             in_region = cv2.pointPolygonTest(outline, (float(x), float(y)), True) >= -1e-3
             if in_region and patch_fits(u, v, side, camera.width, camera.height):
@@ -102,29 +103,6 @@ class RandomSampler(GraspSampler):
             patch_size=side,
             sampler="random",
         )
-
-
-def _usable_polygon(outline, camera: Camera, T_base_camera: np.ndarray, plane: float, side: int):
-    """Convex polygon (n, 2) of pixels that show the region and can be the centre of a patch; None without any."""
-    points = np.column_stack([outline, np.full(len(outline), plane)])
-    pixels = camera.base_to_pixels(points, T_base_camera).astype(np.float32)
-    low, right, bottom = (side - 1) / 2, camera.width - (side + 1) / 2, camera.height - (side + 1) / 2
-    if len(pixels) < 3 or np.isnan(pixels).any() or right <= low or bottom <= low:
-        return None
-    centers = np.array([[low, low], [right, low], [right, bottom], [low, bottom]], np.float32)
-    area, polygon = cv2.intersectConvexConvex(cv2.convexHull(pixels), centers)
-    return polygon.reshape(-1, 2).astype(float) if area >= 1.0 else None
-
-
-def _uniform_in_polygon(polygon: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A point (2,) uniform in a convex polygon (n, 2): a triangle by its area, then a point in it."""
-    a, b, c = polygon[0], polygon[1:-1], polygon[2:]
-    areas = np.abs(np.cross(b - a, c - a))
-    index = rng.choice(len(areas), p=areas / areas.sum())
-    s, t = rng.uniform(size=2)
-    if s + t > 1:
-        s, t = 1 - s, 1 - t
-    return a + s * (b[index] - a) + t * (c[index] - a)
 
 
 SAMPLERS: Dict[str, Callable[[SamplerSettings], GraspSampler]] = {"random": RandomSampler}
