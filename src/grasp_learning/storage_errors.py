@@ -40,6 +40,10 @@ class CollectionInUseError(CollectionError):
     """Another process is writing into the folder."""
 
 
+class PictureError(Exception):
+    """A trial's pictures cannot be read, or one that is wanted is not among them; the message names the file."""
+
+
 @contextlib.contextmanager
 def explained(folder: Path):
     """Turn the system's errors into CollectionErrors that say what to do."""
