@@ -9,13 +9,14 @@
 # Environment:
 #   PYTHON            the interpreter ROS belongs to (default /usr/bin/python3)
 #   SETUP_ROS_PREFIX  an installed ROS Noetic to use instead of Debian's packages (default /opt/ros/noetic, if it is there)
-#   SETUP_NEEDS_MB    free disk space that is asked for before anything is installed (default 4000)
+#   SETUP_NEEDS_MB    free disk space that is asked for before anything is installed (default 12000, which torch's CUDA
+#                     build takes with pip's cache of it; 6000 are enough where pip takes a CPU build)
 set -euo pipefail
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 PYTHON=${PYTHON:-/usr/bin/python3}
 ROS_PREFIX=${SETUP_ROS_PREFIX:-/opt/ros/noetic}
-NEEDS_MB=${SETUP_NEEDS_MB:-4000}
+NEEDS_MB=${SETUP_NEEDS_MB:-12000}
 VENV=$ROOT/.venv
 WS=$ROOT/.ws
 LOGS=$ROOT/.cache/setup
@@ -61,7 +62,7 @@ check_disk() {
   local free_mb
   free_mb=$(df -Pk "$ROOT" | awk 'NR == 2 {print int($4 / 1024)}')
   [ "$free_mb" -ge "$NEEDS_MB" ] ||
-    fail "not enough disk space under $ROOT: $free_mb MB free, $NEEDS_MB MB needed (ROS, Python packages, build)"
+    fail "not enough disk space under $ROOT: $free_mb MB free, $NEEDS_MB MB needed (ROS, Python packages with torch's CUDA build); SETUP_NEEDS_MB=6000 is enough for a CPU build of torch"
 }
 
 check_python() {
@@ -166,7 +167,7 @@ install_python() {
   "$VENV/bin/python" -m pip install --disable-pip-version-check --no-input \
     -r requirements.txt -r requirements-dev.txt -c constraints.txt >>"$log" 2>&1 </dev/null ||
     fail "$(explain_pip "$log") (log: $log)"
-  "$VENV/bin/python" -c 'import rospy, cv_bridge, numpy, cv2, mujoco' >>"$log" 2>&1 ||
+  "$VENV/bin/python" -c 'import rospy, cv_bridge, numpy, cv2, mujoco, pyarrow, torch' >>"$log" 2>&1 ||
     fail "ROS or a Python package cannot be imported from .venv: $(tail -1 "$log") (log: $log)"
   printf '%s\n' "$want" >"$stamp"
 }
