@@ -1,0 +1,459 @@
+"""A curriculum goes through its stages, survives kills at any point, and says what keeps it from going on."""
+
+import errno
+import functools
+import json
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from grasp_learning.curriculum import folder as folder_module
+from grasp_learning.curriculum.child import ChildStalled, run_child, telling_words
+from grasp_learning.curriculum.errors import CurriculumError, StepFailed
+from grasp_learning.curriculum.folder import CurriculumFolder, load_state
+from grasp_learning.curriculum.jobs import ModelFacts, ToolFailed, Tools
+from grasp_learning.curriculum.machine import Curriculum
+from grasp_learning.curriculum.results import StageResult, table
+from grasp_learning.curriculum.settings import CurriculumSettings
+from grasp_learning.durable import write_atomically
+from grasp_learning.storage import Collection, CollectionInfo, file_sha256, trial_record, trials_of
+from grasp_learning.trial import Outcome, Trial
+
+FORK = multiprocessing.get_context("fork")
+SETTINGS = CurriculumSettings(stages=3, trials=[3, 2], test_trials=2, seed=5)
+
+
+class FakeTools(Tools):
+    """Small stand-ins that write real collections, a dataset of lines and networks of a few bytes, step by step.
+
+    Args:
+        at: called with a name at each place where a tool may be killed.
+        broken: names of places at which it raises ToolFailed instead.
+    """
+
+    def __init__(self, at=lambda name: None):
+        self.at = at
+        self.done = []
+
+    def collect(self, job):
+        self.done.append(("collect", job.stage, job.mode, job.objects))
+        sha256 = file_sha256(job.model) if job.model else ""
+        info = CollectionInfo(
+            robot="sim", arms=["left"], mode=job.mode, stage=job.stage, seed=job.seed, model_sha256=sha256
+        )
+        self.at("collect: before the folder")
+        with Collection(job.folder, info) as collection:
+            while collection.recorded < job.trials:
+                self.at("collect: before a trial")
+                held = np.random.default_rng([job.seed, collection.recorded]).random() < 0.3 + 0.3 * job.stage
+                outcome = Outcome.SUCCESS if held else Outcome.FAILURE
+                trial = Trial("left", job.mode, job.stage, 0.0, 1.0, outcome)
+                collection.add_trial(trial_record(trial), lambda number: b"bag %d" % number)
+        self.at("collect: at the end")
+
+    def export(self, job):
+        self.done.append(("export", len(job.collections)))
+        job.dataset.mkdir(exist_ok=True)
+        for collection in job.collections:
+            self.at("export: before a part")
+            lines = [f"{trial['stage']} {trial['outcome']}" for trial in trials_of(collection)]
+            part = job.dataset / f"{collection.name}.txt"
+            write_atomically(part, job.dataset / ".part", "\n".join(lines).encode())
+        self.at("export: at the end")
+
+    def train(self, job):
+        self.done.append(("train", job.stage, job.epochs, job.gamma))
+        job.folder.mkdir(exist_ok=True)
+        self.at("train: before it ends")
+        content = {
+            "stage": job.stage,
+            "parent": file_sha256(job.parent) if job.parent else "",
+            "data": [path.read_text() for path in sorted(job.dataset.glob("*.txt"))],
+            "seed": job.seed,
+        }
+        write_atomically(job.model, job.model.with_name(".part"), json.dumps(content).encode())
+        self.at("train: at the end")
+
+    def patches_of(self, dataset, stage):
+        part = dataset / f"stage{stage}.txt"
+        return len(part.read_text().splitlines()) if part.exists() else 0
+
+    def model_facts(self, model):
+        if not model.exists():
+            return None
+        try:
+            content = json.loads(model.read_text())
+        except ValueError:
+            raise ToolFailed(f"{model}: is truncated") from None
+        patches = sum(len(text.splitlines()) for text in content["data"])
+        return ModelFacts(file_sha256(model), content["stage"], content["parent"], patches, 0.7, 0.6)
+
+
+def run(path, settings=SETTINGS, tools=None, say=lambda text: None):
+    tools = tools or FakeTools()
+    with CurriculumFolder(path, patience=10) as folder:
+        results = Curriculum(folder, settings, tools, say).run()
+    return results, tools
+
+
+def state_of(path):
+    """What matters of a folder: trials, dataset, networks and results, without times."""
+    state = {str(file.relative_to(path)): file.read_bytes() for file in sorted(path.glob("stage*/model.safetensors"))}
+    state.update({file.name: file.read_bytes() for file in sorted(path.glob("dataset/*.txt"))})
+    for collection in sorted(path.glob("collections/*")):
+        state[collection.name] = [(t["number"], t["stage"], t["outcome"], t["mode"]) for t in trials_of(collection)]
+    results = load_state(path)["stages"]
+    for result in results:
+        result.pop("seconds")
+    return {**state, "results": results}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    path = tmp_path_factory.mktemp("undisturbed") / "out"
+    run(path)
+    return path
+
+
+def test_each_stage_collects_with_the_network_before_it_and_trains_on_all(tmp_path):
+    results, tools = run(tmp_path / "out")
+    assert [step for step in tools.done if step[0] == "collect"] == [
+        ("collect", 0, "random", "train"),
+        ("collect", 0, "best", "test"),
+        ("collect", 1, "staged", "train"),
+        ("collect", 1, "best", "test"),
+        ("collect", 2, "staged", "train"),
+        ("collect", 2, "best", "test"),
+    ]
+    assert [(r.stage, r.trials, r.test_trials, r.dataset) for r in results] == [
+        (0, 3, 2, 3),
+        (1, 2, 2, 5),
+        (2, 2, 2, 7),
+    ]
+    assert [step[1] for step in tools.done if step[0] == "export"] == [1, 2, 3]
+    models = [json.loads((tmp_path / f"out/stage{stage}/model.safetensors").read_text()) for stage in range(3)]
+    assert models[1]["parent"] == results[0].model_sha256 and models[2]["parent"] == results[1].model_sha256
+    assert len({model["seed"] for model in models}) == 3
+
+
+def test_a_finished_curriculum_does_nothing_again_and_tells_its_results(undisturbed):
+    before = state_of(undisturbed)
+    said = []
+    results, tools = run(undisturbed, say=said.append)
+    assert tools.done == [] and state_of(undisturbed) == before
+    assert "after stage 2" in said[-1] and len(results) == 3
+
+
+class KilledAt:
+    """Kills this process at the n-th place where it may be killed."""
+
+    def __init__(self, n):
+        self.left = n
+
+    def __call__(self, _name):
+        if self.left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        self.left -= 1
+
+
+def _run_killed(path, n):
+    at = KilledAt(n)
+    real = folder_module.write_atomically
+
+    def write(target, part, content):
+        at("before curriculum.json is written")
+        part.write_bytes(content[: len(content) // 2])
+        at("curriculum.json is half written")
+        real(target, part, content)
+        at("after curriculum.json was written")
+
+    folder_module.write_atomically = write
+    run(path, tools=FakeTools(at))
+
+
+def test_killed_anywhere_and_run_again_it_ends_as_if_undisturbed(undisturbed, tmp_path):
+    wanted = state_of(undisturbed)
+    for n in range(1000):
+        path = tmp_path / str(n)
+        child = FORK.Process(target=_run_killed, args=(path, n))
+        child.start()
+        child.join(30)
+        if child.exitcode == 0:
+            break
+        assert child.exitcode == -signal.SIGKILL, f"place {n}"
+        run(path)
+        assert state_of(path) == wanted, f"killed at place {n}"
+    assert n > 60  # so many places there are
+
+
+def test_killed_at_each_start_it_still_comes_to_its_end(undisturbed, tmp_path):
+    for _ in range(300):
+        child = FORK.Process(target=_run_killed, args=(tmp_path / "out", 29))
+        child.start()
+        child.join(30)
+        if child.exitcode == 0:
+            break
+    assert child.exitcode == 0
+    assert state_of(tmp_path / "out") == state_of(undisturbed)
+
+
+@pytest.mark.parametrize("step", ["collect: before a trial", "export: before a part", "train: before it ends"])
+def test_a_step_that_fails_is_named_with_its_reason_and_log_and_may_be_repeated(undisturbed, tmp_path, step):
+    def at(name):
+        if name == step:
+            raise ToolFailed("simulate: out of luck")
+
+    name = step.split(":")[0]
+    with pytest.raises(StepFailed) as failed:
+        run(tmp_path / "out", tools=FakeTools(at))
+    log = tmp_path / f"out/stage0/{name}.log"
+    assert str(failed.value) == f"stage 0, {name}: simulate: out of luck (log: {log})"
+    run(tmp_path / "out")
+    assert state_of(tmp_path / "out") == state_of(undisturbed)
+
+
+def test_a_collection_that_ends_early_is_not_taken_for_finished(tmp_path):
+    class Lazy(FakeTools):
+        def collect(self, job):
+            super().collect(type(job)(**{**vars(job), "trials": job.trials - 1}))
+
+    with pytest.raises(StepFailed, match=r"stage 0, collect: recorded only 2 of 3 trials \(log: "):
+        run(tmp_path / "out", tools=Lazy())
+    results, _ = run(tmp_path / "out")
+    assert [result.trials for result in results] == [3, 2, 2]
+
+
+def test_an_export_without_the_stages_trials_is_no_success(tmp_path):
+    class Forgetful(FakeTools):
+        def export(self, job):
+            super().export(type(job)(**{**vars(job), "collections": job.collections[:1]}))
+
+    with pytest.raises(StepFailed, match="stage 1, export: no trial of stage 1 came into"):
+        run(tmp_path / "out", tools=Forgetful())
+
+
+def test_a_full_disk_is_told_and_what_was_there_stays(undisturbed, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "x")
+
+    def at(name):
+        if name == "train: before it ends":
+            full()
+
+    with pytest.raises(StepFailed, match=r"stage 0, train: .*No space left.*free some space.*train.log"):
+        run(tmp_path / "out", tools=FakeTools(at))
+    with monkeypatch.context() as patch:
+        patch.setattr(folder_module, "write_atomically", full)
+        with pytest.raises(CurriculumError, match="No space left"):
+            run(tmp_path / "out")
+    run(tmp_path / "out")
+    assert state_of(tmp_path / "out") == state_of(undisturbed)
+
+
+# What may change when it is resumed
+
+
+@pytest.mark.parametrize(
+    "change, told",
+    [
+        ({"seed": 6}, "seed 5, not 6"),
+        ({"gamma": 2.0}, "gamma 3.0, not 2.0"),
+        ({"workcell": "ros"}, "workcell 'inprocess', not 'ros'"),
+        ({"trials": [4, 2]}, "trials of stage 0 3, not 4"),
+        ({"trials": [3, 2, 5]}, "trials of stage 2 2, not 5"),
+        ({"epochs": [7]}, "epochs of stage 0 0, not 7"),
+        ({"train_options": ["--weights", "none"]}, "train_options [], not"),
+        ({"stages": 2}, "3 stages have begun"),
+    ],
+)
+def test_what_a_stage_was_made_with_cannot_be_changed_afterwards(undisturbed, change, told):
+    before = (undisturbed / "curriculum.json").read_bytes()
+    with pytest.raises(CurriculumError) as error:
+        run(undisturbed, SETTINGS.model_copy(update=change))
+    assert told in str(error.value) and "start another folder" in str(error.value)
+    assert (undisturbed / "curriculum.json").read_bytes() == before
+
+
+def test_more_stages_more_tests_and_other_workers_may_be_asked_for_later(tmp_path):
+    run(tmp_path / "out", SETTINGS.model_copy(update={"stages": 1, "test_trials": 0}))
+    more = SETTINGS.model_copy(update={"stages": 2, "workers": 4, "trials": [3, 4], "test_trials": 1})
+    results, tools = run(tmp_path / "out", more)
+    assert [(result.trials, result.test_trials) for result in results] == [(3, 1), (4, 1)]
+    assert ("collect", 0, "random", "train") not in tools.done
+
+
+def test_collections_of_learnt_stages_may_be_removed(tmp_path):
+    before, _ = run(tmp_path / "out", SETTINGS.model_copy(update={"stages": 1}))
+    for file in sorted((tmp_path / "out/collections/stage0").rglob("*"), reverse=True):
+        file.rmdir() if file.is_dir() else file.unlink()
+    (tmp_path / "out/collections/stage0").rmdir()
+    after, tools = run(tmp_path / "out", SETTINGS.model_copy(update={"stages": 2}))
+    assert (after[0].trials, after[0].positives) == (3, before[0].positives)
+    assert ("collect", 0, "random", "train") not in tools.done and after[1].trials == 2
+
+
+def test_a_network_of_another_curriculum_is_refused(undisturbed, tmp_path):
+    run(tmp_path / "out", SETTINGS.model_copy(update={"stages": 2}))
+    other, _ = run(tmp_path / "other", SETTINGS.model_copy(update={"stages": 1, "seed": 8}))
+    ours = tmp_path / "out/stage0/model.safetensors"
+    ours.write_bytes((tmp_path / "other/stage0/model.safetensors").read_bytes())
+    with pytest.raises(StepFailed, match="stage1/model.safetensors: was not finetuned from .*stage0"):
+        run(tmp_path / "out", SETTINGS.model_copy(update={"stages": 2}))
+    (tmp_path / "out/stage1/model.safetensors").write_bytes(ours.read_bytes())
+    with pytest.raises(StepFailed, match="is the network of stage 0, not 1; remove it"):
+        run(tmp_path / "out", SETTINGS.model_copy(update={"stages": 2}))
+    ours.write_bytes(b"{")
+    with pytest.raises(StepFailed, match="is truncated; remove it to train it again"):
+        run(tmp_path / "out", SETTINGS.model_copy(update={"stages": 2}))
+
+
+# The folder
+
+
+def test_two_curricula_do_not_work_in_one_folder(tmp_path):
+    with CurriculumFolder(tmp_path / "out"):
+        with pytest.raises(CurriculumError, match=f"out: process {os.getpid()} works in it"):
+            CurriculumFolder(tmp_path / "out", patience=0)
+
+
+def test_the_next_curriculum_waits_for_the_tool_that_a_killed_one_left(tmp_path):
+    def begin(path):
+        held = CurriculumFolder(path)
+        subprocess.Popen(["sleep", "2"], pass_fds=[held.lock])
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    child = FORK.Process(target=begin, args=(tmp_path / "out",))
+    child.start()
+    child.join(20)
+    with pytest.raises(CurriculumError, match="a tool of a curriculum that was killed works in it"):
+        CurriculumFolder(tmp_path / "out", patience=0)
+    with CurriculumFolder(tmp_path / "out", patience=20):
+        pass
+
+
+@pytest.mark.parametrize(
+    "prepare, told",
+    [
+        (lambda path: path.write_text("x"), "is a file; name a folder"),
+        (lambda path: (path.mkdir(), (path / "thesis.tex").touch()), "holds files but no curriculum.json"),
+        (lambda path: (path.mkdir(), (path / "curriculum.json").write_text("{")), "curriculum.json: is not JSON"),
+        (lambda path: (path.mkdir(), (path / "curriculum.json").write_text("[]")), "expected an object with format 1"),
+        (
+            lambda path: (
+                path.mkdir(),
+                (path / "curriculum.json").write_text('{"format": 1, "stages": [], "settings": {"stages": 0}}'),
+            ),
+            "curriculum.json: key 'stages' is 0",
+        ),
+    ],
+)
+def test_a_folder_that_is_none_is_refused_in_one_line(tmp_path, prepare, told):
+    prepare(tmp_path / "out")
+    with pytest.raises(CurriculumError) as error:
+        run(tmp_path / "out")
+    assert told in str(error.value) and "\n" not in str(error.value)
+
+
+# Children
+
+
+def child_of(code):
+    return [sys.executable, "-c", code]
+
+
+def test_a_child_writes_into_its_log_and_its_reason_is_found_there(tmp_path):
+    log = tmp_path / "a.log"
+    code = "import sys; print('trial 1'); print('simulate: DIR: disk full', file=sys.stderr); sys.exit(1)"
+    ended = run_child(child_of(code), log, 30, lambda: 0)
+    assert (ended.status, ended.words) == (1, "simulate: DIR: disk full")
+    assert run_child(child_of("pass"), log, 30, lambda: 0).words == ""
+    assert log.read_text().count(sys.executable) == 2 and "trial 1" in log.read_text()
+
+
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        ("\x1b[31m[FATAL] [1.2]: collection ends: no room\x1b[0m\nFAILED: 3 trials\ndone\n", "no room"),
+        ("trial 1\nFAILED: 3 trials recorded\n[collector-7] process has finished\n", "3 trials recorded"),
+        ("Traceback:\n  File x\nValueError: nonsense\n", "ValueError: nonsense"),
+        ("epoch 1 |###\repoch 2 |####\rKilled\n", "Killed"),
+        ("", ""),
+    ],
+)
+def test_the_line_that_tells_most_is_found(tmp_path, text, words):
+    (tmp_path / "log").write_text(text)
+    assert telling_words(tmp_path / "log") == words
+
+
+def alive(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().split(")")[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def wait_for(condition, what, seconds=20):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, what
+        time.sleep(0.02)
+
+
+def test_a_child_that_does_nothing_is_ended(tmp_path):
+    with pytest.raises(ChildStalled, match="nothing happened for 1 s"):
+        run_child(
+            child_of("import os, time; print(os.getpid(), flush=True); time.sleep(60)"), tmp_path / "log", 0.7, int
+        )
+    assert not alive(pid_in(tmp_path / "log"))
+
+
+def pid_in(log):
+    numbers = [line for line in log.read_text().splitlines() if line.isdigit()]
+    return int(numbers[0]) if numbers else 0
+
+
+def _run_a_child(code, log):
+    run_child(child_of(code), log, 60, lambda: 0)
+
+
+SLEEPER = "import os, time; print(os.getpid(), flush=True); time.sleep(60)"
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_a_child_ends_with_its_parent(tmp_path, number):
+    parent = FORK.Process(target=functools.partial(_run_a_child, SLEEPER, tmp_path / "log"))
+    parent.start()
+    wait_for(lambda: (tmp_path / "log").exists() and pid_in(tmp_path / "log"), "the child has begun")
+    child = pid_in(tmp_path / "log")
+    os.kill(parent.pid, number)
+    parent.join(20)
+    wait_for(lambda: not alive(child), "the child has ended")
+
+
+# Figures
+
+
+def test_the_table_tells_rate_and_interval_of_each_stage():
+    results = [
+        StageResult(0, 100, 8, 100, 0.61, 0.55, 0, 0, {"collect": 60.0, "train": 3.0}),
+        StageResult(1, 50, 20, 150, None, None, 0, 0, {"collect": 3700.0}),
+    ]
+    lines = [" ".join(line.split()) for line in table(results).splitlines()]
+    assert lines[1] == "0 random 100 8 8.0 % (4.1 to 15.0) 100 0.610 0.550 1 min 03 s"
+    assert lines[2] == "1 model 0 50 20 40.0 % (27.6 to 53.8) 150 - - 1 h 01 min"
+    assert "novel objects" not in lines[0]
+
+
+def test_the_picture_has_a_mark_at_each_rate(undisturbed):
+    picture = cv2.imread(str(undisturbed / "curriculum.png"))
+    collected = (np.abs(picture.astype(int) - (160, 110, 30)) < 12).all(axis=2)
+    columns = np.flatnonzero(collected[120:420].any(axis=0))
+    assert len({round(float(u) / picture.shape[1] * 6) for u in columns}) >= 3
