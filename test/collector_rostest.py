@@ -344,13 +344,18 @@ class CollectorTest(unittest.TestCase):
         for key, value, told in (
             ("robot", "pr2", "'robot' is 'pr2': Value error, expected one of: sim"),
             ("arms", "three", "'arms' is 'three': Value error, expected one of: both, left, right"),
-            ("mode", "dream", "'mode' is 'dream': Value error, expected one of: random"),
+            ("mode", "dream", "'mode' is 'dream': Value error, expected one of: random, staged, best"),
             ("planner", "prm", "'planner' is 'prm': Value error, expected one of: ompl"),
             ("trials", -1, "'trials' is -1"),
             ("max_layouts", 0, "'max_layouts' is 0"),
+            ("mode", "staged", "mode 'staged' needs a model"),
+            ("model", "m.safetensors", "a random collection has no model"),
+            ("stage", 1, "a random collection has no model and is stage 0"),
         ):
             with self.subTest(key), self.assertRaisesRegex(ConfigError, re.escape(told)):
                 parse_settings(CollectorSettings, {**right, key: value}, "test")
+        with self.assertRaisesRegex(ConfigError, "mode 'staged' needs a stage from 1 on"):
+            parse_settings(CollectorSettings, {**right, "mode": "staged", "model": "m"}, "test")
         self.assert_refused("/collector: key 'fault_puase' is unknown", fault_puase=1.0)
         self.assert_refused("/nowhere.yaml: cannot be read", calibration="/nowhere.yaml")
 

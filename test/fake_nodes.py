@@ -21,6 +21,7 @@ from grasp_learning.msg import (
     ApproachResult,
     CollectionStatus,
     Grasp,
+    GraspPrior,
     PickAction,
     PickResult,
     Region,
@@ -55,6 +56,7 @@ class FakeNodes:
 
     Attributes:
         region, approach, grasp, pick: outcome that each step answers, by arm; a function is called with the arm.
+        prior: of the grasps; without places, as of random ones.
         scatter: whether objects can be laid out.
         layouts: how often they were.
         moving: arms with a pick under way now.
@@ -84,6 +86,7 @@ class FakeNodes:
         self.approach: Dict[str, object] = dict.fromkeys(ARMS, "SUCCESS")
         self.grasp: Dict[str, object] = dict.fromkeys(ARMS, "SUCCESS")
         self.pick: Dict[str, object] = dict.fromkeys(ARMS, "FAILURE")
+        self.prior = GraspPrior()
         self.scatter = True
         self.layouts = self.picks = 0
         self.moving: set = set()
@@ -111,7 +114,8 @@ class FakeNodes:
         arm = request.region.arm
         grasp = Grasp(arm=arm, u=160.0, v=100.0, x=0.7, y=0.2, patch_size=60, sampler="random", score=float("nan"))
         outcome = self._said(self.grasp, arm)
-        return SampleGraspResponse(outcome, f"grasp: {outcome}", grasp, self._picture, camera_info(320, 200, 1.0))
+        info = camera_info(320, 200, 1.0)
+        return SampleGraspResponse(outcome, f"grasp: {outcome}", grasp, self._picture, info, self.prior)
 
     def _on_approach(self, arm: str, server) -> None:
         outcome = self._said(self.approach, arm)

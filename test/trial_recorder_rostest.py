@@ -224,7 +224,7 @@ class TrialRecorderTest(unittest.TestCase):
         self.assertTrue(answer.success, answer.message)
         with rosbag.Bag(answer.path) as bag:
             ((topic, prior, stamp),) = bag.read_messages("prior")
-        self.assertEqual((prior.u, prior.v, prior.bin), (request.prior.u, request.prior.v, 4))
+        self.assertEqual((list(prior.u), list(prior.v), prior.bin), ([1.0, 2.0], [3.0, 4.0], 4))
         self.assertEqual(stamp, request.prior.header.stamp)
         (line,) = trials_of(self.folder)
         self.assertEqual((line["model"], line["model_sha256"]), ("stage0.safetensors", info.model_sha256))

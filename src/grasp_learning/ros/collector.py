@@ -5,7 +5,8 @@ Publishes:
 Services:
     ~pause, ~resume, ~stop (std_srvs/Trigger): no new trial starts; trials start again; end after those in flight.
 Parameters:
-    ~robot (str): 'sim'. ~arms (str): 'both', 'left' or 'right'. ~mode (str): 'random'. ~stage (int, 0).
+    ~robot (str): 'sim'. ~arms (str): 'both', 'left' or 'right'. ~mode (str): 'random', 'staged' or 'best'.
+    ~stage (int, 0): of the curriculum. ~model (str): checkpoint that chooses the grasps; '' in random mode.
     ~trials (int): labelled trials to record in this run, 0 for no end. ~data (str): the collection's folder.
     ~planner (str): 'ompl'. ~calibration (str): calibration file.
     ~simulator (str): name of the simulator's node, empty on a real robot.
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import Dict, List, Tuple
 
 import rospy
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 from std_srvs.srv import Trigger, TriggerResponse
 
 from grasp_learning.calibration import load_calibration
@@ -34,7 +35,7 @@ from grasp_learning.storage_errors import CollectionError, CollectionInUseError
 from grasp_learning.trial import ARMS, Outcome, Trial, run_trial
 
 ROBOTS = ("sim",)
-MODES = ("random",)
+MODES = ("random", "staged", "best")
 PLANNERS = ("ompl",)
 LINGER = 0.3  # s of wall clock for the last messages to reach their listeners
 
@@ -55,6 +56,7 @@ class CollectorSettings(Settings):
     robot: str = "sim"
     arms: str = "both"
     mode: str = "random"
+    model: str = ""
     planner: str = "ompl"
     calibration: str
     simulator: str = ""
@@ -73,6 +75,16 @@ class CollectorSettings(Settings):
     _mode = field_validator("mode")(_one_of(MODES))
     _planner = field_validator("planner")(_one_of(PLANNERS))
 
+    @model_validator(mode="after")
+    def _consistent(self):
+        if self.mode == "random" and (self.model or self.stage):
+            raise ValueError("a random collection has no model and is stage 0")
+        if self.mode != "random" and not self.model:
+            raise ValueError(f"mode '{self.mode}' needs a model: name a checkpoint file")
+        if self.mode == "staged" and self.stage == 0:
+            raise ValueError("mode 'staged' needs a stage from 1 on: stage 0 is the random collection")
+        return self
+
     @property
     def arm_names(self) -> Tuple[str, ...]:
         """The arms that collect."""
@@ -84,10 +96,12 @@ class Collector:
 
     Args:
         recorded_before: labelled trials that the folder holds already.
+        model_sha256: of the model of a guided collection.
     """
 
-    def __init__(self, settings: CollectorSettings, recorded_before: int = 0):
+    def __init__(self, settings: CollectorSettings, recorded_before: int = 0, model_sha256: str = ""):
         self._settings = settings
+        self._model_sha256 = model_sha256
         self._workcell = RosWorkcell(settings.arm_names, settings.simulator, settings.deadlines)
         self._progress = Progress(settings.trials, recorded_before, 0.0)
         self._newest = newest_number(settings.data)
@@ -172,6 +186,8 @@ class Collector:
         outcome, number = Outcome.ABORTED, 0
         try:
             trial = run_trial(self._workcell, arm, self._settings.mode, self._settings.stage)
+            if not trial.model_sha256:  # it ended before a grasp was chosen
+                trial.model, trial.model_sha256 = Path(self._settings.model).name, self._model_sha256
             try:
                 number = self._record(trial)
             except (CallFailed, CollectionError) as error:
@@ -356,7 +372,24 @@ def _summary(snapshot: Snapshot, data: str) -> str:
     return text
 
 
-def check_folder(settings: CollectorSettings) -> int:
+def check_model(settings: CollectorSettings) -> str:
+    """Load the model of a guided collection once: the grasp sampler is started again and again when it fails.
+
+    Returns:
+        SHA-256 of the file; '' in random mode.
+
+    Raises:
+        CheckpointError: it cannot be used.
+    """
+    if settings.mode == "random":
+        return ""
+    # torch takes seconds to import, and random collection does without
+    from grasp_learning.checkpoint import load_checkpoint
+
+    return load_checkpoint(settings.model).sha256
+
+
+def check_folder(settings: CollectorSettings, model_sha256: str = "") -> int:
     """Make the folder of the collection and check all that would keep the recorder from using it.
 
     The recorder is started again and again when it fails; this node ends the launch.
@@ -369,7 +402,7 @@ def check_folder(settings: CollectorSettings) -> int:
     """
     free = float(rospy.get_param("trial_recorder/minimum_free_gb", 0.0))
     make_folder(settings.data)
-    kind = {"robot": settings.robot, "mode": settings.mode, "stage": settings.stage}
+    kind = {"robot": settings.robot, "mode": settings.mode, "stage": settings.stage, "model_sha256": model_sha256}
     check_usable(settings.data, kind, int(free * 1e9))
     writer = writer_of(settings.data)
     if writer is not None and writer != node_pid("trial_recorder"):
@@ -383,14 +416,16 @@ def main() -> None:
     """Start the node; the process's exit code is 0 after a complete or stopped collection, else 1."""
     rospy.init_node("collector")
     values = dict(rospy.get_param("~", {}))
-    if values.get("data"):
-        values["data"] = str(Path(str(values["data"])).expanduser().resolve())
+    for key in ("data", "model"):
+        if values.get(key):
+            values[key] = str(Path(str(values[key])).expanduser().resolve())
     try:
         settings = parse_settings(CollectorSettings, values, rospy.get_name())
         # the nodes that use it are started again and again when they fail, too
         load_calibration(settings.calibration)
-        recorded = check_folder(settings)
+        model_sha256 = check_model(settings)
+        recorded = check_folder(settings, model_sha256)
     except (ConfigError, CollectionError) as error:
         rospy.logfatal("%s", error)
         sys.exit(1)
-    sys.exit(Collector(settings, recorded).run())
+    sys.exit(Collector(settings, recorded, model_sha256).run())
