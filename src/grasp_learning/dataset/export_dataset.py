@@ -1,0 +1,90 @@
+"""The command that turns collections into a dataset."""
+
+import argparse
+import sys
+from typing import Optional, Sequence
+
+from grasp_learning.config import ConfigError, parse_settings
+from grasp_learning.dataset.export import export_collections
+from grasp_learning.dataset.folder import DatasetInfo, report_of
+from grasp_learning.dataset.reader import DatasetError
+from grasp_learning.dataset.schema import SPLITS, UNUSED
+from grasp_learning.dataset.splits import SplitSettings
+from grasp_learning.storage import CollectionError
+
+
+def parse_arguments(arguments: Optional[Sequence[str]] = None) -> argparse.Namespace:
+    """Command line of `rosrun grasp_learning export_dataset`."""
+    default = SplitSettings()
+    parser = argparse.ArgumentParser(
+        prog="export_dataset",
+        description="Turn collections into a dataset of labelled patches (Parquet). Run it again to go on after an "
+        "interruption, or to add collections; what is there already is kept.",
+    )
+    parser.add_argument("collections", nargs="+", metavar="COLLECTION", help="folder of a collection, bags or shards")
+    parser.add_argument("out", metavar="OUT", help="folder of the dataset; made if it is not there")
+    parser.add_argument("--seed", type=int, default=default.seed, help="of the splits (default: %(default)s)")
+    parser.add_argument(
+        "--validation",
+        type=float,
+        default=default.validation,
+        metavar="F",
+        help="fraction of the scenes that validate (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--test-size",
+        type=float,
+        default=default.test_size,
+        metavar="F",
+        help="fraction of the scenes that go to test_seen; where objects are unknown, of each collection's end "
+        "(default: %(default)s)",
+    )
+    parser.add_argument(
+        "--novel-fraction",
+        type=float,
+        default=default.novel_fraction,
+        metavar="F",
+        help="fraction of the training objects that are held out for test_novel, beside the catalogue's test objects "
+        "(default: %(default)s)",
+    )
+    parser.add_argument(
+        "--novel-objects", default="", metavar="NAME,NAME", help="objects that are held out for test_novel, too"
+    )
+    parser.add_argument("--workers", type=int, default=2, metavar="N", help="processes that read (default: 2)")
+    parsed = parser.parse_args(arguments)
+    if parsed.workers < 1:
+        parser.error(f"--workers is {parsed.workers}: expected 1 or more")
+    return parsed
+
+
+def main(arguments: Optional[Sequence[str]] = None) -> int:
+    """Run the command; a problem ends it with one line on stderr and exit code 1."""
+    parsed = parse_arguments(arguments)
+    values = {key: getattr(parsed, key) for key in ("seed", "validation", "test_size", "novel_fraction")}
+    values["novel_objects"] = tuple(sorted(filter(None, parsed.novel_objects.split(","))))
+    try:
+        settings = parse_settings(SplitSettings, values, "export_dataset")
+        sources = export_collections(parsed.collections, parsed.out, settings, parsed.workers, quiet=False)
+    except (CollectionError, DatasetError, ConfigError) as error:
+        print(f"export_dataset: {' '.join(str(error).split())}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("export_dataset: interrupted; run it again to go on", file=sys.stderr)
+        return 1
+    print(format_report(DatasetInfo(splits=settings, sources=sources)))
+    print(f"dataset          {parsed.out}")
+    return 0
+
+
+def format_report(info: DatasetInfo) -> str:
+    """What a dataset holds and what was left out, as a table for a terminal."""
+    report = report_of(info)
+    lines = [f"{'split':<14} {'patches':>9} {'success':>9} {'failure':>9}"]
+    for split in (*SPLITS, UNUSED):
+        counts = report["counts"].get(split, {"success": 0, "failure": 0})
+        lines.append(f"{split:<14} {sum(counts.values()):>9} {counts['success']:>9} {counts['failure']:>9}")
+    lines.append(f"{'all':<14} {report['patches']:>9} of {len(info.sources)} collection(s)")
+    for reason, count in sorted(report["left_out"].items()):
+        lines.append(f"left out       {count:>9} {reason}")
+    lines += [f"# {split} is empty" for split in SPLITS[:2] if split not in report["counts"]]
+    return "\n".join(lines)
