@@ -108,5 +108,5 @@ def test_same_seed_same_grasps():
 
 
 def test_unknown_mode_lists_the_choices():
-    with pytest.raises(ConfigError, match="'bset'.*choose from random"):
+    with pytest.raises(ConfigError, match="'bset'.*choose from best, random, staged"):
         create_sampler("bset", SamplerSettings())

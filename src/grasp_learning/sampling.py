@@ -1,10 +1,12 @@
 """Grasp samplers: where and at which angle to grasp, chosen in the wrist picture.
 
-A sampler is a class with ``sample(image, region, camera, T_base_camera, table_z, rng)``; it is chosen by name.
+A sampler is a class with ``sample(image, region, camera, T_base_camera, table_z, rng)``; it is chosen by name. Those
+that a model guides are in grasp_learning.guided_sampling, which is imported only when one is asked for: it needs a
+predictor, and so PyTorch, without which the random collection starts at once.
 """
 
 import abc
-from typing import Callable, Dict
+from typing import TYPE_CHECKING, Callable, Dict, Optional, Sequence
 
 import cv2
 import numpy as np
@@ -16,6 +18,9 @@ from grasp_learning.patches import PatchSettings, patch_fits, patch_side
 from grasp_learning.polygons import uniform_in_polygon, usable_polygon
 from grasp_learning.trial import Grasp, Outcome, Region, Step
 
+if TYPE_CHECKING:
+    from grasp_learning.predictor.predictor import Predictor
+
 _TRIES = 100  # a draw fails only where lens distortion bends an outline's edge
 
 
@@ -25,10 +30,12 @@ class SamplerSettings(Settings):
     Attributes:
         clearance: height of the fingertips above the table when they close (m).
         patch: see PatchSettings.
+        explore_angles: whether a model-guided grasp's angle is uniform in the bin that was chosen; or else its centre.
     """
 
     clearance: float = Field(0.012, ge=0)
     patch: PatchSettings = PatchSettings()
+    explore_angles: bool = False
 
 
 class GraspSampler(abc.ABC):
@@ -56,8 +63,38 @@ class GraspSampler(abc.ABC):
             table_z: height of the table's upper face in the base frame (m).
 
         Returns:
-            SUCCESS with the grasp, or UNREACHABLE where no point of the region can be used.
+            SUCCESS with the grasp, or UNREACHABLE where no point of the region can be used. Samplers that look at the
+            picture also say SENSOR_FAULT, when it is none.
         """
+
+    def _grasp(
+        self,
+        region: Region,
+        pixel: Sequence[float],
+        point: Sequence[float],
+        theta_image: float,
+        side: int,
+        T_base_camera: np.ndarray,
+        table_z: float,
+        sampler: str = "random",
+        score: float = float("nan"),
+    ) -> Grasp:
+        """A grasp at a pixel (u, v) that shows a point (x, y, ...) of the base frame."""
+        return Grasp(
+            arm=region.arm,
+            stamp=region.stamp,
+            u=float(pixel[0]),
+            v=float(pixel[1]),
+            x=float(point[0]),
+            y=float(point[1]),
+            z=table_z + self._settings.clearance,
+            theta=image_angle_to_base(theta_image, T_base_camera),
+            theta_image=theta_image,
+            bin=angle_to_bin(theta_image),
+            patch_size=side,
+            sampler=sampler,
+            score=score,
+        )
 
 
 class RandomSampler(GraspSampler):
@@ -88,32 +125,26 @@ class RandomSampler(GraspSampler):
                 )
         return Step(Outcome.UNREACHABLE, f"no point of the region was usable in {_TRIES} draws")
 
-    def _grasp(self, region, pixel, point, theta_image, side, T_base_camera, table_z) -> Grasp:
-        return Grasp(
-            arm=region.arm,
-            stamp=region.stamp,
-            u=float(pixel[0]),
-            v=float(pixel[1]),
-            x=float(point[0]),
-            y=float(point[1]),
-            z=table_z + self._settings.clearance,
-            theta=image_angle_to_base(theta_image, T_base_camera),
-            theta_image=theta_image,
-            bin=angle_to_bin(theta_image),
-            patch_size=side,
-            sampler="random",
-        )
-
 
 SAMPLERS: Dict[str, Callable[[SamplerSettings], GraspSampler]] = {"random": RandomSampler}
+GUIDED = ("staged", "best")  # modes that need a model
 
 
-def create_sampler(mode: str, settings: SamplerSettings) -> GraspSampler:
-    """The sampler of a mode.
+def create_sampler(mode: str, settings: SamplerSettings, predictor: "Optional[Predictor]" = None) -> GraspSampler:
+    """The sampler of a mode: "random", "staged" (importance sampling) or "best".
+
+    Args:
+        predictor: of the model that guides; not looked at in random mode.
 
     Raises:
-        ConfigError: there is no such mode; the message lists the choices.
+        ConfigError: there is no such mode (the message lists the choices), the mode needs a model and there is none,
+            or the model was trained on patches of another geometry.
     """
+    if mode in GUIDED:
+        from grasp_learning.guided_sampling import guided_sampler
+
+        return guided_sampler(mode, settings, predictor)
     if mode not in SAMPLERS:
-        raise ConfigError(f"grasp sampler '{mode}' is unknown; choose from {', '.join(sorted(SAMPLERS))}")
+        choices = ", ".join(sorted([*SAMPLERS, *GUIDED]))
+        raise ConfigError(f"grasp sampler '{mode}' is unknown; choose from {choices}")
     return SAMPLERS[mode](settings)

@@ -1,0 +1,150 @@
+"""Grasp samplers that a model guides (paper, sections III.D and IV.F).
+
+The model looks at places uniform in the region; "staged" draws one of the grasps it thinks likely, "best" takes the
+one whose neighbourhood it likes best. The whole matrix of probabilities goes with the grasp, for the record.
+"""
+
+import abc
+from typing import TYPE_CHECKING, Optional, Tuple
+
+import cv2
+import numpy as np
+
+from grasp_learning.config import ConfigError
+from grasp_learning.geometry import BIN_WIDTH, Camera, bin_to_angle, wrap_angle
+from grasp_learning.patches import PatchSettings, patch_side
+from grasp_learning.polygons import usable_polygon
+from grasp_learning.predictor.errors import BadImageError, NothingToLookAtError, PredictionError
+from grasp_learning.predictor.places import sample_places
+from grasp_learning.sampling import GraspSampler, SamplerSettings
+from grasp_learning.trial import Grasp, Outcome, Region, Step
+
+if TYPE_CHECKING:
+    from grasp_learning.predictor.predictor import Prediction, Predictor
+    from grasp_learning.predictor.ranking import RankedPlace
+
+_TOLERANCE = 0.02  # relative difference of patch geometries: that of a footprint measured with a ruler
+
+
+class GuidedSampler(GraspSampler):
+    """What guided samplers share: looking, and the way back to the table.
+
+    Args:
+        predictor: of the model that guides.
+
+    Raises:
+        ConfigError: the model was trained on patches of another geometry.
+    """
+
+    name = ""
+
+    def __init__(self, settings: SamplerSettings, predictor: "Predictor"):
+        super().__init__(settings)
+        check_geometry(predictor, settings.patch)
+        self._predictor = predictor
+
+    @abc.abstractmethod
+    def _choose(
+        self, image: np.ndarray, places: np.ndarray, side: int, rng: np.random.Generator
+    ) -> "Tuple[Prediction, RankedPlace]":
+        """What the model thinks of places (n, 2), and the grasp that is to be executed."""
+
+    def sample(self, image, region, camera, T_base_camera, table_z, rng) -> "Step[Grasp]":
+        """See GraspSampler."""
+        if np.shape(image)[:2] != (camera.height, camera.width):
+            message = f"the picture has shape {np.shape(image)}, its camera {camera.width} x {camera.height} px"
+            return Step(Outcome.SENSOR_FAULT, message)
+        side = patch_side(self._settings.patch, camera, T_base_camera[2, 3] - table_z)
+        plane = table_z + region.height / 2
+        polygon = usable_polygon(region.outline, camera, T_base_camera, plane, side)
+        if polygon is None:
+            message = f"no point of the region can be the centre of a patch of {side} px in the wrist picture"
+            return Step(Outcome.UNREACHABLE, message)
+        try:
+            places = sample_places(image, side, rng, self._predictor.settings.places, polygon)
+            places = _in_region(places, region, camera, T_base_camera, plane)
+            prediction, choice = self._choose(image, places, side, rng)
+        except BadImageError as error:
+            return Step(Outcome.SENSOR_FAULT, str(error))
+        except PredictionError as error:
+            return Step(Outcome.UNREACHABLE, str(error))
+        pixel = (choice.u, choice.v)
+        point = camera.pixels_to_plane(np.array([pixel]), T_base_camera, plane)[0]
+        grasp = self._grasp(
+            region, pixel, point, self._angle(choice.bin, rng), side, T_base_camera, table_z, self.name, choice.score
+        )
+        return Step(Outcome.SUCCESS, "", grasp, prior=prediction.prior(choice))
+
+    def _angle(self, index: int, rng: np.random.Generator) -> float:
+        """Closing direction in the picture (rad) for an angle bin."""
+        angle = bin_to_angle(index)
+        if self._settings.explore_angles:
+            angle += rng.uniform(-BIN_WIDTH / 2, BIN_WIDTH / 2)
+        return float(wrap_angle(angle))
+
+
+class ImportanceSampler(GuidedSampler):
+    """Mode "staged": an entry of the matrix, drawn in proportion to its probability (section III.D)."""
+
+    name = "importance"
+
+    def _choose(self, image, places, side, rng):
+        # without re-ranking, which has no say in the draw
+        prediction = self._predictor.predict(image, side, rng, places=places, rerank=False)
+        return prediction, self._predictor.importance(prediction, rng)
+
+
+class BestSampler(GuidedSampler):
+    """Mode "best": the grasp with the best neighbourhood among the best (section IV.F)."""
+
+    name = "best"
+
+    def _choose(self, image, places, side, rng):
+        prediction = self._predictor.predict(image, side, rng, places=places, rerank=True)
+        return prediction, self._predictor.best(prediction)
+
+
+def check_geometry(predictor: "Predictor", patch: PatchSettings) -> None:
+    """Check that a model's patches show as much of the table as the sampler's.
+
+    Raises:
+        ConfigError: they do not.
+    """
+    trained = predictor.checkpoint.info.patch
+    size, trained_size = patch.footprint * patch.scale, trained.footprint * trained.scale
+    if abs(size - trained_size) > _TOLERANCE * trained_size:
+        raise ConfigError(
+            f"{predictor.name} was trained on patches of {trained_size:.3f} m (patch.footprint {trained.footprint} x "
+            f"patch.scale {trained.scale}), the sampler's are {size:.3f} m ({patch.footprint} x {patch.scale})"
+        )
+    if patch.forced_size and trained.side and abs(patch.forced_size - trained.side) > _TOLERANCE * trained.side:
+        raise ConfigError(
+            f"{predictor.name} was trained on patches of {trained.side} px, patch.forced_size is {patch.forced_size}"
+        )
+
+
+def guided_sampler(mode: str, settings: SamplerSettings, predictor: "Optional[Predictor]") -> GuidedSampler:
+    """The sampler of the mode "staged" or "best".
+
+    Raises:
+        ConfigError: no predictor, or of a model that was trained on patches of another geometry.
+    """
+    if predictor is None:
+        raise ConfigError(f"grasp sampler '{mode}' needs a model: set 'model' to a checkpoint (.safetensors)")
+    return ImportanceSampler(settings, predictor) if mode == "staged" else BestSampler(settings, predictor)
+
+
+def _in_region(
+    places: np.ndarray, region: Region, camera: Camera, T_base_camera: np.ndarray, plane: float
+) -> np.ndarray:
+    """Those of the places (n, 2) that show the region: lens distortion bends an outline's edges.
+
+    Raises:
+        NothingToLookAtError: none does.
+    """
+    points = camera.pixels_to_plane(places, T_base_camera, plane)
+    outline = region.outline.astype(np.float32)
+    inside = [cv2.pointPolygonTest(outline, (float(x), float(y)), True) >= -1e-3 for x, y, _ in points]
+    if not any(inside):
+        raise NothingToLookAtError(f"none of {len(places)} places that show something lies in the region")
+    return places[np.array(inside)]
