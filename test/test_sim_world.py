@@ -6,6 +6,7 @@ from physics_scene import SPOT, Cell, block, place, solve
 
 from grasp_learning.config import ConfigError
 from grasp_learning.robot_description import NEUTRAL
+from grasp_learning.sim import ticks
 from grasp_learning.sim.contacts import ArmContacts
 from grasp_learning.sim.objects import catalogue
 from grasp_learning.sim.world import Circle, SceneError, SimulationDiverged, World, WorldSettings
@@ -155,7 +156,7 @@ def test_a_robot_that_diverges_raises_too(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     cell = Cell(block())
     before = cell.robot.joint_positions
-    monkeypatch.setattr(cell.robot, "_advance", lambda *_: (cell.world.data.qpos.fill(np.nan), cell.world.step()))
+    monkeypatch.setattr(ticks, "_advance", lambda *_: (cell.world.data.qpos.fill(np.nan), cell.world.step()))
     with pytest.raises(SimulationDiverged, match="BADQPOS"):
         cell.robot.update(0.01)
     # MuJoCo's own log file would litter the user's folder
@@ -192,15 +193,15 @@ def test_a_divergence_names_the_object_and_no_arm_jumps():
 def test_a_tick_that_diverges_is_done_again_in_shorter_steps(monkeypatch):
     cell = Cell(block())
     place(cell.world, "block", *SPOT)
-    advance, steps = cell.robot._advance, []
+    advance, steps = ticks._advance, []
 
-    def explode_at_long_steps(control, change, n):
+    def explode_at_long_steps(world, actuators, control, change, n):
         steps.append(cell.world.model.opt.timestep)
         if len(steps) == 1:
             cell.world.data.joint("block_joint").qvel[:3] = 1e4
-        advance(control, change, n)
+        advance(world, actuators, control, change, n)
 
-    monkeypatch.setattr(cell.robot, "_advance", explode_at_long_steps)
+    monkeypatch.setattr(ticks, "_advance", explode_at_long_steps)
     pose, time = cell.world.object_poses()["block"], cell.world.time
     cell.robot.update(0.01)
     assert len(steps) == 2 and steps[1] < steps[0] == cell.world.model.opt.timestep

@@ -17,7 +17,8 @@ from grasp_learning.geometry import transform
 from grasp_learning.robot_description import HEAD_JOINT, SIDES, arm_joints, finger_joints, joint_limits
 from grasp_learning.sim.gripper import GripperState, SimulatedGripper
 from grasp_learning.sim.robot_model import DAMPING, STIFFNESS
-from grasp_learning.sim.world import SimulationDiverged, World
+from grasp_learning.sim.ticks import advance, clipped, read_wrench, stuck_object, subtree
+from grasp_learning.sim.world import World
 
 __all__ = ["AssemblyState", "BaxterSettings", "ControlMode", "GripperState", "SimulatedBaxter", "SimulatedGripper"]
 
@@ -25,9 +26,6 @@ ESTOP_UNPRESSED, ESTOP_PRESSED, ESTOP_RELEASED = 0, 1, 3
 SOURCE_NONE, SOURCE_USER, SOURCE_BRAIN = 0, 1, 4
 
 _LINEAR_FIRST = np.array([3, 4, 5, 0, 1, 2])
-_FINER = 8  # shorter steps for a tick that diverged
-OPEN_POSITION = 97.0  # %: from here on a gripper is open
-STUCK_HEIGHT = 0.15  # m over the table: an object that was let go above it has not just begun to fall
 _SERVO_LEAD = np.tile(DAMPING / STIFFNESS, len(SIDES))
 _ARM = {side: slice(7 * index, 7 * index + 7) for index, side in enumerate(SIDES)}
 
@@ -104,10 +102,9 @@ class SimulatedBaxter:
         self._head_limits = limits[HEAD_JOINT]
         self._acceleration = np.tile(np.array(self.settings.acceleration), len(SIDES))
         self._endpoints = {side: model.body(f"{side}_gripper").id for side in SIDES}
-        self._root = model.body_rootid[self._endpoints["left"]]
         self._wrench = {side: np.zeros(6) for side in SIDES}
         wrists = {side: model.body(f"{side}_wrist").id for side in SIDES}
-        self._hand_bodies = {side: _subtree(model, wrist) for side, wrist in wrists.items()}
+        self._hand_bodies = {side: subtree(model, wrist) for side, wrist in wrists.items()}
 
     def restart(self) -> None:
         """The state after power-on, for a world that was reset: disabled, holding, grippers not calibrated."""
@@ -276,26 +273,26 @@ class SimulatedBaxter:
     def _move_set_points(self, dt: float) -> None:
         """Advance the set-points by one tick, each joint according to its arm's mode."""
         measured = self.world.data.qpos[self._arm_qpos]
-        target = _clipped(self._command, self._lower, self._upper)
+        target = clipped(self._command, self._lower, self._upper)
         step = self._acceleration * dt
         for side in SIDES:
             arm, mode = _ARM[side], self._mode[side]
             error = target[arm] - self._set_point[arm]
             top = self._max_speed[arm]
             if mode is ControlMode.RAW_POSITION:
-                self._velocity[arm] = _clipped(error / dt, -top, top)
+                self._velocity[arm] = clipped(error / dt, -top, top)
                 continue
             if mode is ControlMode.TORQUE:
                 self._velocity[arm] = 0.0
                 self._set_point[arm] = measured[arm]
                 continue
             if mode is ControlMode.VELOCITY:
-                wanted = _clipped(self._command[arm], -top, top)
+                wanted = clipped(self._command[arm], -top, top)
             else:
                 limit = np.maximum(self._speed_ratio[arm] * top, 1e-3)
                 wanted = np.sign(error) * np.minimum(_braking_speed(np.abs(error), step[arm], dt), limit)
-            self._velocity[arm] += _clipped(wanted - self._velocity[arm], -step[arm], step[arm])
-        self._set_point = _clipped(self._set_point + self._velocity * dt, self._lower, self._upper)
+            self._velocity[arm] += clipped(wanted - self._velocity[arm], -step[arm], step[arm])
+        self._set_point = clipped(self._set_point + self._velocity * dt, self._lower, self._upper)
         self._limit_windup(measured)
         for side in SIDES:
             arm = _ARM[side]
@@ -308,7 +305,7 @@ class SimulatedBaxter:
         for side in SIDES:
             if self._mode[side] is ControlMode.VELOCITY:
                 arm = _ARM[side]
-                self._set_point[arm] = _clipped(self._set_point[arm], measured[arm] - reach, measured[arm] + reach)
+                self._set_point[arm] = clipped(self._set_point[arm], measured[arm] - reach, measured[arm] + reach)
 
     def _move_head(self, dt: float) -> None:
         step = self._head_ratio * self.settings.head_speed * dt
@@ -323,26 +320,9 @@ class SimulatedBaxter:
         for side in SIDES:
             if self._mode[side] is ControlMode.TORQUE:
                 arm = _ARM[side]
-                control[arm] = _clipped(self._command[arm], -self._max_torque[arm], self._max_torque[arm])
+                control[arm] = clipped(self._command[arm], -self._max_torque[arm], self._max_torque[arm])
                 change[arm] = 0.0
-        try:
-            self._advance(control, change, n)
-        except SimulationDiverged:
-            # An object that is crushed between hand and table needs shorter steps than everything else
-            world.restore()
-            world.model.opt.timestep /= _FINER
-            try:
-                self._advance(control, change, n * _FINER)
-            finally:
-                world.model.opt.timestep *= _FINER
-
-    def _advance(self, control: np.ndarray, change: np.ndarray, n: int) -> None:
-        """Physical steps while the arms' controls (14,) change by ``change`` in total."""
-        world = self.world
-        for step in range(n):
-            world.data.ctrl[self._actuators] = control + change * ((step + 1) / n)
-            mujoco.mj_step(world.model, world.data)
-        world.check()
+        advance(world, self._actuators, control, change, n)
 
     # --- readings -----------------------------------------------------------------------------------------------
 
@@ -350,14 +330,8 @@ class SimulatedBaxter:
         """Contact forces of the last step, then the frames that belong to the joint positions."""
         model, data = self.world.model, self.world.data
         mujoco.mj_rnePostConstraint(model, data)
-        center = data.subtree_com[self._root]
         for side in SIDES:
-            # torque about the robot's centre of mass, then force
-            total = data.cfrc_ext[self._hand_bodies[side]].sum(axis=0)
-            wrench = self._wrench[side]
-            mujoco.mju_cross(wrench[3:], center - data.xpos[self._endpoints[side]], total[3:])
-            wrench[3:] += total[:3]
-            wrench[:3] = total[3:]
+            read_wrench(self.world, self._hand_bodies[side], self._endpoints[side], self._wrench[side])
         mujoco.mj_kinematics(model, data)
         mujoco.mj_camlight(model, data)
 
@@ -415,13 +389,8 @@ class SimulatedBaxter:
 
         Whoever watches a robot takes such an object out of its hand; every later trial would be a success with it.
         """
-        stuck = []
-        for side, gripper in self.grippers.items():
-            is_open = gripper.position > OPEN_POSITION and not gripper.moving and not gripper.gripping
-            height = self.world.data.xpos[self._endpoints[side]][2] - self.world.table.z
-            name = self.world.held(side) if is_open and height > STUCK_HEIGHT else None
-            stuck += [name] if name else []
-        return stuck
+        found = [stuck_object(self.world, gripper) for gripper in self.grippers.values()]
+        return [name for name in found if name]
 
 
 def _braking_speed(distance: np.ndarray, step: np.ndarray, dt: float) -> np.ndarray:
@@ -429,19 +398,6 @@ def _braking_speed(distance: np.ndarray, step: np.ndarray, dt: float) -> np.ndar
     ticks = np.sqrt(0.25 + 2 * distance / (step * dt)) - 0.5
     # within the last step: exactly there
     return np.where(ticks < 1, distance / dt, step * ticks)
-
-
-def _clipped(values: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
-    """What np.clip does, at a third of its cost for few numbers."""
-    return np.minimum(np.maximum(values, lower), upper)
-
-
-def _subtree(model: mujoco.MjModel, root: int) -> slice:
-    """Ids of a body and everything that hangs on it: MuJoCo numbers bodies depth first."""
-    end = root + 1
-    while end < model.nbody and model.body_parentid[end] >= root:
-        end += 1
-    return slice(root, end)
 
 
 def _finite(value: float, what: str) -> float:

@@ -14,12 +14,16 @@ from pydantic import Field
 
 from grasp_learning.config import Settings
 from grasp_learning.geometry import Camera
+from grasp_learning.robot_description import SIDES
 from grasp_learning.sim.appearance import Appearance
 from grasp_learning.sim.camera_models import KINECT, KINECT_NAME, WRIST, CameraModel, wrist_name
 from grasp_learning.sim.gl import RenderingError, create_context
 
 MAX_GEOMS = 2000
 _TILE_MARGIN = 128
+
+# (u, v, width, height) of a part of a picture (px)
+Crop = Tuple[int, int, int, int]
 
 
 class CameraSettings(Settings):
@@ -42,20 +46,20 @@ class CameraSettings(Settings):
 
 
 class CameraRenderer:
-    """Renders a model's cameras ``kinect``, ``left_hand_camera`` and ``right_hand_camera``.
+    """Renders a model's cameras ``kinect`` and, for each hand that it has, ``<side>_hand_camera``.
 
     An object belongs to the thread that takes the first picture, because OpenGL contexts do; only that thread may use
     and :meth:`close` it. It reads the MjData that it is given, which must not be stepped meanwhile: give it a copy.
     The same state and settings give the same picture, whatever was rendered before.
 
     Args:
-        model: must have the cameras.
+        model: must have the Kinect.
         settings: noise and range.
         appearance: whose light drifts with the data's time; None leaves the light as it is. The drift is written into
             the model's lights, which no physics reads.
 
     Raises:
-        RenderingError: the model lacks a camera.
+        RenderingError: the model lacks the Kinect.
     """
 
     def __init__(
@@ -67,7 +71,9 @@ class CameraRenderer:
         self.model = model
         self.settings = settings or CameraSettings()
         self.appearance = appearance
-        self._ids = {name: _camera_id(model, name) for name in (KINECT_NAME, wrist_name("left"), wrist_name("right"))}
+        self._ids = {KINECT_NAME: _camera_id(model, KINECT_NAME)}
+        cameras = {model.camera(index).name: index for index in range(model.ncam)}
+        self._ids.update({name: cameras[name] for name in map(wrist_name, SIDES) if name in cameras})
         self._noise = CameraNoise(self.settings)
         self._thread: Optional[int] = None
         self._gl: Any = None  # an OpenGL context, of whichever class there is
@@ -85,16 +91,20 @@ class CameraRenderer:
         focal_length = model.height / 2 / np.tan(np.radians(fovy) / 2)
         return CameraModel(model.width, model.height, float(focal_length)).camera
 
-    def kinect(self, data: mujoco.MjData) -> Tuple[np.ndarray, np.ndarray]:
+    def kinect(self, data: mujoco.MjData, crop: Optional[Crop] = None) -> Tuple[np.ndarray, np.ndarray]:
         """The Kinect's picture and the depth registered to it.
 
+        Args:
+            crop: the part of the picture that is wanted; None is all of it. What is left out costs nothing.
+
         Returns:
-            (1080, 1920, 3) uint8 BGR and (1080, 1920) uint16 in mm along the optical axis, 0 where out of range.
+            (1080, 1920, 3) uint8 BGR and (1080, 1920) uint16 in mm along the optical axis, 0 where out of range; or
+            as large as the crop.
 
         Raises:
             RenderingError: no OpenGL, or another thread's renderer.
         """
-        rgb, raw = self._render(data, KINECT_NAME, KINECT, depth=True)
+        rgb, raw = self._render(data, KINECT_NAME, KINECT, depth=True, crop=crop)
         rng = self._frame_generator(data, KINECT_NAME)
         return self._noise.colour(rgb, rng), self._noise.depth(self._millimetres(raw), rng)
 
@@ -154,7 +164,7 @@ class CameraRenderer:
         drawing.readDepthMap = mujoco.mjtDepthMap.mjDEPTH_ZEROFAR
         return drawing
 
-    def _render(self, data: mujoco.MjData, name: str, size: CameraModel, depth: bool):
+    def _render(self, data: mujoco.MjData, name: str, size: CameraModel, depth: bool, crop: Optional[Crop] = None):
         """RGB and raw depth buffer (or None), rows from the bottom up, as OpenGL has them."""
         camera = mujoco.MjvCamera()
         camera.type, camera.fixedcamid = mujoco.mjtCamera.mjCAMERA_FIXED, self._camera(name)
@@ -167,10 +177,14 @@ class CameraRenderer:
             self.appearance.update(self.model, data.time)
         drawn = int(mujoco.mjtCatBit.mjCAT_STATIC | mujoco.mjtCatBit.mjCAT_DYNAMIC)
         mujoco.mjv_updateScene(self.model, data, mujoco.MjvOption(), None, camera, drawn, self._scene)
-        viewport = mujoco.MjrRect(0, 0, size.width, size.height)
+        width, height = (size.width, size.height) if crop is None else crop[2:]
+        if crop is not None:
+            for eye in self._scene.camera:
+                _look_at_crop(eye, size, crop)
+        viewport = mujoco.MjrRect(0, 0, width, height)
         mujoco.mjr_render(viewport, self._scene, self._context)
-        rgb = np.empty((size.height, size.width, 3), np.uint8)
-        raw = np.empty((size.height, size.width), np.float32) if depth else None
+        rgb = np.empty((height, width, 3), np.uint8)
+        raw = np.empty((height, width), np.float32) if depth else None
         mujoco.mjr_readPixels(rgb, raw, viewport, self._context)
         return rgb, raw
 
@@ -221,6 +235,16 @@ class CameraNoise:
         cv2.threshold(depth, 1000 * self.settings.depth_max, 0, cv2.THRESH_TOZERO_INV, dst=depth)
         depth += np.float32(0.5)
         return depth.astype(np.uint16)
+
+
+def _look_at_crop(eye: mujoco.MjvGLCamera, size: CameraModel, crop: Crop) -> None:
+    """Narrow a camera's frustum to a part of its picture."""
+    u, v, width, height = crop
+    scale = eye.frustum_near / size.focal_length
+    eye.frustum_center = (u + width / 2 - size.width / 2) * scale
+    eye.frustum_width = width / 2 * scale
+    eye.frustum_top = (size.height / 2 - v) * scale
+    eye.frustum_bottom = (size.height / 2 - v - height) * scale
 
 
 def _place(tile: Tuple[int, ...], picture: Tuple[int, ...], rng: np.random.Generator) -> Tuple[slice, slice]:

@@ -39,15 +39,20 @@ def baxter_spec() -> mujoco.MjSpec:
     Every link keeps its body, so that frames are found by the names in the URDF. Actuators: one for each arm joint,
     named as the joint (set-point in rad), ``head_pan``, and ``<side>_gripper`` (sum of both fingers' travels, m).
     """
-    urdf = robot_description.load_urdf()
+    spec = spec_of_urdf(robot_description.load_urdf())
+    for side in SIDES:
+        _prepare_arm(spec, side)
+        prepare_gripper(spec, side)
+    add_servo(spec, HEAD_JOINT, 100.0, 10.0, 20.0)
+    spec.joint(HEAD_JOINT).armature = 0.05
+    return spec
+
+
+def spec_of_urdf(urdf: str) -> mujoco.MjSpec:
+    """The bodies and joints of the description or a part of it, gravity compensated; every link keeps its body."""
     end = urdf.index(">", urdf.index("<robot")) + 1
     spec = mujoco.MjSpec.from_string(urdf[:end] + _COMPILER + urdf[end:])
     _prepare_geoms(spec)
-    for side in SIDES:
-        _prepare_arm(spec, side)
-        _prepare_gripper(spec, side)
-    _add_servo(spec, HEAD_JOINT, 100.0, 10.0, 20.0)
-    spec.joint(HEAD_JOINT).armature = 0.05
     for body in spec.bodies[1:]:
         body.gravcomp = 1.0
     return spec
@@ -89,10 +94,11 @@ def _prepare_arm(spec: mujoco.MjSpec, side: str) -> None:
     for index, _ in enumerate(ARM_JOINT_SUFFIXES):
         name = arm_joints(side)[index]
         spec.joint(name).armature = ROTOR_INERTIA[index]
-        _add_servo(spec, name, STIFFNESS[index], DAMPING[index], limits[name].effort)
+        add_servo(spec, name, STIFFNESS[index], DAMPING[index], limits[name].effort)
 
 
-def _add_servo(spec: mujoco.MjSpec, joint: str, stiffness: float, damping: float, max_torque: float) -> None:
+def add_servo(spec: mujoco.MjSpec, joint: str, stiffness: float, damping: float, max_torque: float) -> None:
+    """Add a position servo, named as its joint; in N and m, or N m and rad."""
     actuator = spec.add_actuator(name=joint, target=joint, trntype=mujoco.mjtTrn.mjTRN_JOINT)
     _make_servo(actuator, stiffness, damping, max_torque)
 
@@ -107,7 +113,8 @@ def _make_servo(actuator, stiffness: float, damping: float, max_force: float) ->
     actuator.forcerange = [-max_force, max_force]
 
 
-def _prepare_gripper(spec: mujoco.MjSpec, side: str) -> None:
+def prepare_gripper(spec: mujoco.MjSpec, side: str) -> None:
+    """Give a hand its drive, the friction of its pads and its rack and pinion."""
     drive = spec.add_tendon(name=f"{side}_gripper")
     for joint, sign in zip(finger_joints(side), (1.0, -1.0)):
         drive.wrap_joint(joint, sign)

@@ -349,6 +349,22 @@ class World:
         order = [int(index) for index in np.argsort(distances) if distances[index] <= radius]
         return [(self.object_names[index], float(distances[index])) for index in order]
 
+    def fastest_object(self) -> float:
+        """Speed (m/s) of the fastest object."""
+        return float(self._object_velocities()[0].max(initial=0.0))
+
+    def layout(self) -> np.ndarray:
+        """(n, 7) position (m) and quaternion (w, x, y, z) of each object, for :meth:`lay_out`."""
+        return self.data.qpos[self._qpos]
+
+    def lay_out(self, layout: np.ndarray) -> None:
+        """Put all objects where another time or another world with the same objects had them, at rest."""
+        for index, pose in enumerate(layout):
+            self._parked.discard(index)
+            self._place(index, pose[:3], pose[3:])
+        mujoco.mj_forward(self.model, self.data)
+        self._remember()
+
     # --- helpers ------------------------------------------------------------------------------------------------
 
     def _steps(self, seconds: float) -> int:

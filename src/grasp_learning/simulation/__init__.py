@@ -1,0 +1,1 @@
+"""Simulation without a ROS graph: the trial protocol in this process, and many trials by several workers."""
