@@ -8,6 +8,7 @@ from bag_samples import compressed, picture
 from grasp_learning import report
 from grasp_learning.bags import APPROACH_TOPIC
 from grasp_learning.contact_sheet import FRAME, GAP, GREEN, GREY, PAPER, RED, TILE, TITLE, contact_sheet, trial_patch
+from grasp_learning.pictures import PictureSource
 from grasp_learning.ros.trial_bag import bag_bytes, entry_of
 from grasp_learning.storage import Collection, CollectionError, CollectionInfo, fault_record, trial_record
 from grasp_learning.summary import format_summary, summarize, wilson_interval
@@ -101,7 +102,7 @@ def test_a_patch_is_cut_around_the_grasp_with_the_grasp_in_it(tmp_path):
     trial = make_trial(0, Outcome.SUCCESS, u=700.0, v=10.0)
     collect(tmp_path, [trial], image)
     line = trial_record(trial)
-    patch = trial_patch(tmp_path, {**line, "bag": "bags/000001_left.bag"})
+    patch = trial_patch(PictureSource(tmp_path), {**line, "bag": "bags/000001_left.bag"})
     assert patch.shape == (380, 380, 3)
     assert np.abs(patch[5, 20].astype(int) - (200, 120, 40)).max() < 12  # beyond the picture's upper edge
     assert patch[5, 360].min() > 240

@@ -9,9 +9,10 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from grasp_learning.bags import APPROACH_TOPIC, BagError, read_picture
 from grasp_learning.drawing import draw_grasp
+from grasp_learning.pictures import PictureSource
 from grasp_learning.storage import CollectionError, trials_of
+from grasp_learning.storage_errors import PictureError
 from grasp_learning.summary import Summary, summarize, wilson_interval
 
 SHEET_FILE = "contact_sheet.png"
@@ -28,7 +29,7 @@ FONT = cv2.FONT_HERSHEY_SIMPLEX
 def contact_sheet(collection_folder, path=None, limit: int = 200) -> Path:
     """Draw each trial's patch with its grasp, framed green for a success and red for a failure.
 
-    A trial whose bag cannot be read gets a grey tile.
+    A trial whose picture cannot be read gets a grey tile.
 
     Args:
         path: where the picture goes; contact_sheet.png in the collection's folder by default.
@@ -45,7 +46,8 @@ def contact_sheet(collection_folder, path=None, limit: int = 200) -> Path:
     if not trials:
         raise CollectionError(f"{folder}: holds no trials yet, so there is nothing to draw; collect some first")
     progress = tqdm(trials, "drawing", unit="trial", disable=None, leave=False)
-    sheet = _arrange([_tile(folder, trial) for trial in progress], _title(folder, summary, len(trials)))
+    pictures = PictureSource(folder)
+    sheet = _arrange([_tile(pictures, trial) for trial in progress], _title(folder, summary, len(trials)))
     done, data = cv2.imencode(".png", sheet)
     if not done:
         raise CollectionError(f"{path}: a picture of {sheet.shape[1]} x {sheet.shape[0]} px cannot be encoded")
@@ -56,24 +58,24 @@ def contact_sheet(collection_folder, path=None, limit: int = 200) -> Path:
     return path
 
 
-def trial_patch(folder, trial: Mapping[str, Any]) -> np.ndarray:
+def trial_patch(pictures: PictureSource, trial: Mapping[str, Any]) -> np.ndarray:
     """(patch_size, patch_size, 3) BGR patch of a trial with its grasp drawn in; borders repeat the picture's edge.
 
     Raises:
-        BagError: the picture cannot be read from the trial's bag.
+        PictureError: the picture cannot be read.
     """
-    picture = read_picture(Path(folder) / trial["bag"], APPROACH_TOPIC.format(arm=trial["arm"]))
+    picture = pictures.approach(trial)
     side = int(trial["patch_size"])
     patch = cv2.getRectSubPix(picture, (side, side), (trial["u"], trial["v"]))
     middle = (side - 1) / 2
     return draw_grasp(patch, middle, middle, trial["theta_image"], side, thickness=max(1, round(side / 90)))
 
 
-def _tile(folder: Path, trial: Mapping[str, Any]) -> np.ndarray:
+def _tile(pictures: PictureSource, trial: Mapping[str, Any]) -> np.ndarray:
     try:
-        patch = cv2.resize(trial_patch(folder, trial), (TILE, TILE), interpolation=cv2.INTER_AREA)
+        patch = cv2.resize(trial_patch(pictures, trial), (TILE, TILE), interpolation=cv2.INTER_AREA)
         color = GREEN if trial["outcome"] == "SUCCESS" else RED
-    except BagError as error:
+    except PictureError as error:
         print(error, file=sys.stderr)
         patch, color = np.full((TILE, TILE, 3), 225, np.uint8), GREY
         cv2.putText(patch, "unreadable", (38, TILE // 2), FONT, 0.55, INK, 1, cv2.LINE_AA)

@@ -26,11 +26,11 @@ class Journal:
         closing.callback(os.close, self._file)
         self._size = os.fstat(self._file).st_size
 
-    def append(self, line: Mapping[str, Any]) -> None:
-        """Write a line and sync it; after an error the file ends where it did before."""
-        # JSON knows no NaN: a score that is not known is null
-        finite = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in line.items()}
-        content = json.dumps(finite, allow_nan=False, ensure_ascii=False, default=_plain).encode() + b"\n"
+    def append(self, *lines: Mapping[str, Any]) -> None:
+        """Write lines and sync them; after an error the file ends where it did before."""
+        if not lines:
+            return
+        content = b"".join(map(encode_line, lines))
         self._cut_torn_line()
         try:
             write_all(self._file, content)
@@ -45,6 +45,12 @@ class Journal:
     def _cut_torn_line(self) -> None:
         if os.fstat(self._file).st_size != self._size:
             os.ftruncate(self._file, self._size)
+
+
+def encode_line(line: Mapping[str, Any]) -> bytes:
+    """An object as a line of JSON, with its newline. JSON knows no NaN: a score that is not known is null."""
+    finite = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in line.items()}
+    return json.dumps(finite, allow_nan=False, ensure_ascii=False, default=_plain).encode() + b"\n"
 
 
 def read_journal(path: Path, keys: Mapping[str, type]) -> Iterator[Tuple[int, Dict[str, Any]]]:

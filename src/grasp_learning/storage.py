@@ -7,11 +7,13 @@ Files (docs/data_format.md says more)::
     faults.jsonl               one line an attempt that ended without a label; counted, never training data
     bags/000001_left.bag       one bag a trial
     bags/incomplete/           what a crash left behind: kept, never counted
+    shards/000000.parquet      of a simulation without ROS, in the bags' place: one file a scene, one row a trial
 
-A trial is finished when its line is on disk. Its bag was written under another name, synced and renamed before
-that, so a line never speaks of a bag that is not there, whenever the process is killed.
+A trial is finished when its line is on disk. Its bag (or shard) was written under another name, synced and renamed
+before that, so a line never speaks of a file that is not there, whenever the process is killed.
 """
 
+import abc
 import contextlib
 import datetime
 import errno
@@ -24,7 +26,7 @@ import threading
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Set, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Set, Tuple
 
 import yaml
 from pydantic import Field
@@ -47,11 +49,21 @@ from grasp_learning.trial import ARMS, Trial
 COLLECTION_FILE = "collection.yaml"
 TRIALS_FILE = "trials.jsonl"
 FAULTS_FILE = "faults.jsonl"
+SHARDS_FOLDER = "shards"
 BAGS_FOLDER = "bags"
 INCOMPLETE_FOLDER = "incomplete"
 LOCK_FILE = ".lock"
 PART_FILE = ".collection.yaml.part"
 BAG_NAME = re.compile(r"\.?(\d{6,})_(?:left|right)\.bag")
+
+# where a trial's pictures lie: the keys of its line
+BAG_KEYS: Dict[str, type] = {"bag": str, "bag_bytes": int}
+SHARD_KEYS: Dict[str, type] = {"shard": str, "row": int}
+SOURCES = {
+    "ros": "a collection over ROS, which holds one bag a trial; `simulate` cannot add to it",
+    "inprocess": "a collection made by `simulate`, which holds shards in the place of bags; "
+    "a collection over ROS cannot add to it",
+}
 
 # parts of a line of trials.jsonl and faults.jsonl
 GRASP_FIELDS = ("u", "v", "x", "y", "z", "theta", "theta_image", "bin", "patch_size", "sampler", "score")
@@ -89,6 +101,12 @@ class CollectionInfo(RunInfo):
         model, model_sha256: file name and checksum of the model of a staged collection, else empty.
         resumed: one entry for each later run.
         format: version of this layout.
+        source: "ros" (one bag a trial) or "inprocess" (one shard a scene, written by `simulate`).
+        objects: of a simulation without ROS: the split of the catalogue from which objects were drawn.
+        kind: "gripper" or "arm", what was simulated of the robot.
+        trials_per_scene, objects_per_scene: how it was cut into scenes.
+        pictures: "approach", or "all" where the other pictures of a trial were kept, too.
+        settings_sha256: of the settings of the simulated workcell.
     """
 
     robot: str = Field(min_length=1)
@@ -98,10 +116,22 @@ class CollectionInfo(RunInfo):
     model_sha256: str = ""
     resumed: List[RunInfo] = Field(default_factory=list)
     format: int = Field(default=1, ge=1, le=1)
+    source: str = Field("ros", pattern="^(ros|inprocess)$")
+    objects: str = ""
+    kind: str = ""
+    trials_per_scene: int = Field(0, ge=0)
+    objects_per_scene: int = Field(0, ge=0)
+    pictures: str = ""
+    settings_sha256: str = ""
 
 
 # what makes two collections the same kind; the model is compared by its contents, since files move
-KIND = ("robot", "mode", "stage", "model_sha256")
+KIND = ("source", "robot", "mode", "stage", "model_sha256")
+# of simulations without ROS, whose trials follow from these
+INPROCESS_KIND = (
+    *KIND,
+    *("seed", "objects", "kind", "trials_per_scene", "objects_per_scene", "pictures", "settings_sha256"),
+)
 
 
 def utc_now() -> str:
@@ -155,7 +185,7 @@ def fault_record(trial: Trial) -> Dict[str, Any]:
     return {key: record[key] for key in FAULT_FIELDS}
 
 
-class Collection:
+class CollectionWriter(abc.ABC):
     """A collection that is being written to, by this process alone.
 
     Every method may be called from any thread; one lock keeps the writers apart. Use as a context manager, or
@@ -167,7 +197,6 @@ class Collection:
         run: 1 for the run that made the folder, 2 for the first that resumed it, ...
         recorded: finished trials on disk, those of earlier runs included.
         outcomes: counts by outcome, attempts without a label included.
-        missing: lines of trials whose bag is gone or damaged; they are not counted.
         notes: what resuming found and did, one sentence each, for a person.
     """
 
@@ -198,34 +227,27 @@ class Collection:
             self._closing.close()
             raise
 
+    @abc.abstractmethod
     def _open(self, info: CollectionInfo) -> None:
-        bags = self.folder / BAGS_FOLDER
-        new = not (self.folder / COLLECTION_FILE).exists()
+        """Make or resume the collection; the folder is locked."""
+
+    def _new_info(self, info: CollectionInfo, kind: Sequence[str]) -> Tuple[bool, CollectionInfo]:
+        """Whether the collection is new, and what its collection.yaml is to say from now on.
+
+        Raises:
+            CollectionError: the folder holds another kind of collection, or its collection.yaml is malformed.
+        """
         info = info.model_copy(update={"started": utc_now(), "resumed": []})
-        if not new:
-            info = _resumed_info(self.folder, info)
-        (bags / INCOMPLETE_FOLDER).mkdir(parents=True, exist_ok=True)
-        if not new:
-            for name in (TRIALS_FILE, FAULTS_FILE):
-                self.notes += repair_journal(self.folder / name, bags / INCOMPLETE_FOLDER)
-        lines = [line for _, line in _read_trial_lines(self.folder)]
-        faults = list(faults_of(self.folder))
-        self.notes += _set_aside_unfinished(self.folder, {line["bag"] for line in lines})
-        self.missing = [line for line in lines if not _bag_is_complete(self.folder, line)]
-        gone = {line["number"] for line in self.missing}
-        present = [line for line in lines if line["number"] not in gone]
-        self.notes += [
-            f"{line['bag']} is missing or has another size than when it was written" for line in self.missing
-        ]
-        self._next = 1 + max([line["number"] for line in lines] + _numbers_in_names(bags), default=0)
-        self.outcomes = Counter(line["outcome"] for line in present + faults)
-        self.recorded = len(present)
-        _write_info(self.folder, info)
+        if not (self.folder / COLLECTION_FILE).exists():
+            return True, info
+        return False, _resumed_info(self.folder, info, kind)
+
+    def _begin(self, info: CollectionInfo) -> None:
+        """Write collection.yaml, and open the journals."""
+        write_info(self.folder, info)
         self.info, self.run = info, len(info.resumed) + 1
         self._trials = Journal(self.folder / TRIALS_FILE, self._closing)
         self._faults = Journal(self.folder / FAULTS_FILE, self._closing)
-        sync_folder(bags)
-        sync_folder(self.folder)
 
     def check_free_space(self) -> None:
         """Raise unless a trial has room on the disk.
@@ -234,6 +256,59 @@ class Collection:
             DiskFullError: less than the minimum is free.
         """
         _check_free_space(self.folder, self.folder, self._minimum_free)
+
+    def close(self) -> None:
+        """Finish what is being written, and let others write. May be called twice."""
+        with self._mutex:
+            self._closed = True
+            self._closing.close()
+
+    @contextlib.contextmanager
+    def _writing(self):
+        with self._mutex, explained(self.folder):
+            if self._closed:
+                raise CollectionError(
+                    f"{self.folder}: is closed, so nothing more is recorded; start again to resume it"
+                )
+            yield
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()
+
+
+class Collection(CollectionWriter):
+    """A collection with one bag a trial; see :class:`CollectionWriter`.
+
+    Attributes:
+        missing: lines of trials whose bag is gone or damaged; they are not counted.
+    """
+
+    def _open(self, info: CollectionInfo) -> None:
+        bags = self.folder / BAGS_FOLDER
+        new, info = self._new_info(info, KIND)
+        (bags / INCOMPLETE_FOLDER).mkdir(parents=True, exist_ok=True)
+        if not new:
+            for name in (TRIALS_FILE, FAULTS_FILE):
+                self.notes += repair_journal(self.folder / name, bags / INCOMPLETE_FOLDER)
+        lines = [line for _, line in read_trial_lines(self.folder)]
+        faults = list(faults_of(self.folder))
+        self.notes += _set_aside_unfinished(self.folder, {line["bag"] for line in lines})
+        is_there = _file_check(self.folder)
+        self.missing = [line for line in lines if not is_there(line)]
+        gone = {line["number"] for line in self.missing}
+        present = [line for line in lines if line["number"] not in gone]
+        self.notes += [
+            f"{line['bag']} is missing or has another size than when it was written" for line in self.missing
+        ]
+        self._next = 1 + max([line["number"] for line in lines] + _numbers_in_names(bags), default=0)
+        self.outcomes = Counter(line["outcome"] for line in present + faults)
+        self.recorded = len(present)
+        self._begin(info)
+        sync_folder(bags)
+        sync_folder(self.folder)
 
     def add_trial(self, record: Mapping[str, Any], make_bag: Callable[[int], bytes]) -> Tuple[int, Path]:
         """Write one labelled trial; when this returns, it is on disk and will be reported from now on.
@@ -283,27 +358,6 @@ class Collection:
             self._faults.append({**record, "run": self.run, "written": utc_now()})
             self.outcomes[record["outcome"]] += 1
 
-    def close(self) -> None:
-        """Finish what is being written, and let others write. May be called twice."""
-        with self._mutex:
-            self._closed = True
-            self._closing.close()
-
-    @contextlib.contextmanager
-    def _writing(self):
-        with self._mutex, explained(self.folder):
-            if self._closed:
-                raise CollectionError(
-                    f"{self.folder}: is closed, so nothing more is recorded; start again to resume it"
-                )
-            yield
-
-    def __enter__(self) -> "Collection":
-        return self
-
-    def __exit__(self, *_) -> None:
-        self.close()
-
 
 def check_usable(folder, kind: Mapping[str, Any], minimum_free_bytes: int = 0) -> None:
     """Raise what :class:`Collection` would raise for a folder, without touching it or waiting for its lock.
@@ -312,7 +366,7 @@ def check_usable(folder, kind: Mapping[str, Any], minimum_free_bytes: int = 0) -
     tells which process does so already.
 
     Args:
-        kind: those of robot, mode, stage and model_sha256 that are known.
+        kind: those of :data:`KIND` that are known; the source is "ros" if it is not told.
 
     Raises:
         CollectionError: see its subclasses.
@@ -326,8 +380,8 @@ def check_usable(folder, kind: Mapping[str, Any], minimum_free_bytes: int = 0) -
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(nearest))
         _check_free_space(folder, nearest, minimum_free_bytes)
     if (folder / COLLECTION_FILE).exists():
-        _check_kind(folder, load_info(folder), kind)
-        for lines in (_read_trial_lines(folder), faults_of(folder)):
+        _check_kind(folder, load_info(folder), {"source": "ros", **kind})
+        for lines in (read_trial_lines(folder), faults_of(folder)):
             for _ in lines:  # reading raises at a damaged one
                 pass
 
@@ -397,7 +451,8 @@ def trials_of(folder) -> Iterator[Dict[str, Any]]:
         CollectionError: a file cannot be read, or a line is not a trial; the message names it.
     """
     folder = Path(folder)
-    return (line for _, line in _read_trial_lines(folder) if _bag_is_complete(folder, line))
+    is_there = _file_check(folder)
+    return (line for _, line in read_trial_lines(folder) if is_there(line))
 
 
 def count_trials(folder) -> int:
@@ -416,7 +471,7 @@ def count_attempts(folder, arm: str) -> int:
         CollectionError: a file cannot be read, or a line is malformed; the message names it.
     """
     folder = Path(folder)
-    lines = [*(line for _, line in _read_trial_lines(folder)), *faults_of(folder)]
+    lines = [*(line for _, line in read_trial_lines(folder)), *faults_of(folder)]
     return sum(line["arm"] == arm for line in lines)
 
 
@@ -426,7 +481,7 @@ def newest_number(folder) -> int:
     Raises:
         CollectionError: a file cannot be read, or a line is not a trial; the message names it.
     """
-    return max((line["number"] for _, line in _read_trial_lines(Path(folder))), default=0)
+    return max((line["number"] for _, line in read_trial_lines(Path(folder))), default=0)
 
 
 def find_trial(folder, arm: str, start: float, after: int = 0) -> int:
@@ -446,13 +501,14 @@ def find_trial(folder, arm: str, start: float, after: int = 0) -> int:
 
 
 def missing_of(folder) -> List[Dict[str, Any]]:
-    """Finished trials whose bag is gone, or is not as long as it was when it was written.
+    """Finished trials whose bag is gone, or is not as long as it was when it was written; or whose shard is damaged.
 
     Raises:
         CollectionError: a file cannot be read, or a line is not a trial; the message names it.
     """
     folder = Path(folder)
-    return [line for _, line in _read_trial_lines(folder) if not _bag_is_complete(folder, line)]
+    is_there = _file_check(folder)
+    return [line for _, line in read_trial_lines(folder) if not is_there(line)]
 
 
 def faults_of(folder) -> Iterator[Dict[str, Any]]:
@@ -466,15 +522,54 @@ def faults_of(folder) -> Iterator[Dict[str, Any]]:
         yield line
 
 
-def _read_trial_lines(folder: Path) -> Iterator[Tuple[int, Dict[str, Any]]]:
+def file_of(line: Mapping[str, Any]) -> str:
+    """The file, relative to the collection, in which a trial's pictures lie: its bag, or its shard."""
+    return line["shard"] if "shard" in line else line["bag"]
+
+
+def read_trial_lines(folder: Path) -> Iterator[Tuple[int, Dict[str, Any]]]:
+    """Lines of trials.jsonl with their places from 1, whether their files are there or not.
+
+    Raises:
+        CollectionError: the file cannot be read, or a line is not a trial; the message names it.
+    """
     seen: Set[int] = set()
     path = folder / TRIALS_FILE
-    keys = {"number": int, "arm": str, "outcome": str, "bag": str, "bag_bytes": int}
-    for place, line in read_journal(path, keys):
+    for place, line in read_journal(path, {"number": int, "arm": str, "outcome": str}):
+        for key, kind in (SHARD_KEYS if "shard" in line else BAG_KEYS).items():
+            if not isinstance(line.get(key), kind):
+                raise MalformedCollectionError(
+                    f"{path}, line {place}: key '{key}' is {line.get(key)!r}, expected {kind.__name__}; repair the line"
+                )
         if line["number"] in seen:
             raise MalformedCollectionError(f"{path}, line {place}: number {line['number']} is there twice")
         seen.add(line["number"])
         yield place, line
+
+
+def _file_check(folder: Path) -> Callable[[Mapping[str, Any]], bool]:
+    """A function that tells whether the file of a trial's line is whole; it looks at each shard once."""
+    rows: Dict[str, int] = {}
+
+    def is_there(line: Mapping[str, Any]) -> bool:
+        if "shard" not in line:
+            return _bag_is_complete(folder, line)
+        if line["shard"] not in rows:
+            rows[line["shard"]] = _shard_rows(folder / line["shard"])
+        return line["row"] < rows[line["shard"]]
+
+    return is_there
+
+
+def _shard_rows(path: Path) -> int:
+    # only here: whoever has no shards need not wait for pyarrow
+    from grasp_learning.simulation.shards import ShardError, count_rows
+
+    try:
+        with readable(path):
+            return count_rows(path)
+    except (FileNotFoundError, ShardError):
+        return 0
 
 
 def _bag_is_complete(folder: Path, line: Mapping[str, Any]) -> bool:
@@ -506,8 +601,8 @@ def _check_contents(folder: Path) -> None:
     names = {entry.name for entry in folder.iterdir()} - {LOCK_FILE, PART_FILE}
     if COLLECTION_FILE in names:
         return
-    bags = folder / BAGS_FOLDER
-    if names - {BAGS_FOLDER} or (bags.exists() and any(path.is_file() for path in bags.rglob("*"))):
+    ours = (folder / BAGS_FOLDER, folder / SHARDS_FOLDER)
+    if names - {path.name for path in ours} or any(path.is_file() for one in ours for path in one.rglob("*")):
         raise NotACollectionError(
             f"{folder}: holds files but no {COLLECTION_FILE}, so it is no collection; choose a new or empty folder"
         )
@@ -535,6 +630,8 @@ def _lock(folder: Path) -> int:
 def _check_kind(folder: Path, found: CollectionInfo, wanted: Mapping[str, Any]) -> None:
     for key, ours in wanted.items():
         theirs = getattr(found, key)
+        if ours != theirs and key == "source":
+            raise WrongCollectionError(f"{folder}: {SOURCES[theirs]}; choose another folder")
         if ours != theirs:
             raise WrongCollectionError(
                 f"{folder}: another kind of collection, {key} is {theirs!r} there and {ours!r} now; "
@@ -542,15 +639,16 @@ def _check_kind(folder: Path, found: CollectionInfo, wanted: Mapping[str, Any]) 
             )
 
 
-def _resumed_info(folder: Path, wanted: CollectionInfo) -> CollectionInfo:
+def _resumed_info(folder: Path, wanted: CollectionInfo, kind: Sequence[str]) -> CollectionInfo:
     """The folder's info with this run added, once both are known to be of one kind."""
     found = load_info(folder)
-    _check_kind(folder, found, {key: getattr(wanted, key) for key in KIND})
+    _check_kind(folder, found, {key: getattr(wanted, key) for key in kind})
     run = RunInfo(**{key: getattr(wanted, key) for key in RunInfo.model_fields})
     return found.model_copy(update={"resumed": [*found.resumed, run]})
 
 
-def _write_info(folder: Path, info: CollectionInfo) -> None:
+def write_info(folder: Path, info: CollectionInfo) -> None:
+    """Write collection.yaml, whole or not at all."""
     text = yaml.safe_dump(info.model_dump(), sort_keys=False, allow_unicode=True)
     write_atomically(folder / COLLECTION_FILE, folder / PART_FILE, text.encode())
 

@@ -3,11 +3,12 @@
 import math
 from collections import Counter
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Dict, Iterable, List, Mapping, Tuple
 
 import numpy as np
 
-from grasp_learning.storage import CollectionInfo, faults_of, load_info, missing_of, trials_of
+from grasp_learning.storage import CollectionInfo, faults_of, file_of, load_info, missing_of, trials_of
 
 
 @dataclass
@@ -18,11 +19,13 @@ class Summary:
         info: its collection.yaml.
         by_arm: arm -> outcome -> count, labelled trials on disk only.
         faults: outcome -> count of the attempts without a label.
-        missing: lines of trials whose bag is gone or damaged.
-        hours: time during which trials ran (h, robot's time), summed over the runs.
+        missing: lines of trials whose bag or shard is gone or damaged.
+        hours: time during which trials ran (h, robot's time), summed over the runs, or over the trials where these
+            ran one after another without ROS.
         truth_known, truth_agrees: trials for which a simulator knew whether an object was held, and those in which
             the label says the same.
         bag_bytes: size of each bag.
+        shard_bytes: size of each shard.
     """
 
     info: CollectionInfo
@@ -33,6 +36,7 @@ class Summary:
     truth_known: int = 0
     truth_agrees: int = 0
     bag_bytes: List[int] = field(default_factory=list)
+    shard_bytes: List[int] = field(default_factory=list)
 
     @property
     def successes(self) -> int:
@@ -66,22 +70,32 @@ def summarize(folder) -> Summary:
     trials = list(trials_of(folder))
     for trial in trials:
         summary.by_arm.setdefault(trial["arm"], Counter())[trial["outcome"]] += 1
-        summary.bag_bytes.append(trial["bag_bytes"])
+        if "bag_bytes" in trial:
+            summary.bag_bytes.append(trial["bag_bytes"])
         if trial.get("truth_known"):
             summary.truth_known += 1
             summary.truth_agrees += trial["truth_held"] == (trial["outcome"] == "SUCCESS")
     summary.faults = Counter(fault["outcome"] for fault in faults_of(folder))
     summary.hours = _hours(trials)
+    shards = sorted({trial["shard"] for trial in trials if "shard" in trial})
+    summary.shard_bytes = [(Path(folder) / name).stat().st_size for name in shards]
     return summary
 
 
 def _hours(trials: Iterable[Mapping[str, Any]]) -> float:
-    """From the first start to the last end of each run, since a simulator's clock starts anew with each."""
+    """From the first start to the last end of each run, since a simulator's clock starts anew with each.
+
+    Without ROS every scene has a clock of its own, and the trials of both arms follow each other.
+    """
     spans: Dict[int, Tuple[float, float]] = {}
+    alone = 0.0
     for trial in trials:
+        if "shard" in trial:
+            alone += trial["end"] - trial["start"]
+            continue
         start, end = spans.get(trial["run"], (math.inf, -math.inf))
         spans[trial["run"]] = min(start, trial["start"]), max(end, trial["end"])
-    return sum(end - start for start, end in spans.values()) / 3600.0
+    return (alone + sum(end - start for start, end in spans.values())) / 3600.0
 
 
 def format_summary(folder, summary: Summary) -> str:
@@ -102,13 +116,12 @@ def format_summary(folder, summary: Summary) -> str:
     if summary.truth_known:
         share = 100 * summary.truth_agrees / summary.truth_known
         lines.append(f"label agrees with truth   {summary.truth_agrees} of {summary.truth_known}  ({share:.1f} %)")
-    if summary.bag_bytes:
-        sizes = np.array(summary.bag_bytes) / 1e6
-        lines.append(
-            f"bags                      {sizes.mean():.2f} MB mean, {sizes.max():.2f} max, {sizes.sum():.0f} all"
-        )
+    for name, sizes in (("bags", summary.bag_bytes), ("shards", summary.shard_bytes)):
+        if sizes:
+            mb = np.array(sizes) / 1e6
+            lines.append(f"{name:25} {mb.mean():.2f} MB mean, {mb.max():.2f} max, {mb.sum():.0f} all")
     if summary.missing:
-        lines.append(f"bags gone or damaged      {', '.join(line['bag'] for line in summary.missing)}")
+        lines.append(f"bags gone or damaged      {', '.join(sorted({file_of(line) for line in summary.missing}))}")
     return "\n".join(lines)
 
 

@@ -1,0 +1,96 @@
+"""What a worker of a simulation makes once: its sampler, with a model where there is one, and its maker of workcells."""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any, Callable, List
+
+from grasp_learning.sampling import GraspSampler, SamplerSettings, create_sampler
+from grasp_learning.sim.objects import ObjectSpec
+from grasp_learning.simulation.blocks import BlockPlan, run_block
+from grasp_learning.simulation.workcell import InProcessWorkcell, WorkcellSettings, create_workcell
+
+RANDOM = "random"
+
+
+@dataclass(frozen=True)
+class Job:
+    """A block that is to be run.
+
+    Attributes:
+        block: its number, from 0.
+        count: labelled trials that are wanted of it.
+    """
+
+    block: int
+    count: int
+
+    def __str__(self) -> str:
+        return f"block {self.block}"
+
+
+@dataclass(frozen=True)
+class SimulatorSetup:
+    """Makes what a worker needs to run blocks on the simulator; is called in the worker's process.
+
+    Attributes:
+        plan: of the simulation.
+        kind: "gripper" or "arm".
+        model: checkpoint of a guided simulation, else empty.
+    """
+
+    plan: BlockPlan
+    kind: str
+    model: str = ""
+
+    def __call__(self) -> Callable[[Job, Callable[[], None]], bytes]:
+        """The function that runs a block.
+
+        Raises:
+            ConfigError: the mode or the kind is unknown.
+            CheckpointError: the model cannot be used.
+        """
+        settings = workcell_settings(self.plan.pictures)
+
+        def create(scene_seed: int, objects: List[ObjectSpec], sampler: GraspSampler, seed: int) -> InProcessWorkcell:
+            return create_workcell(self.kind, seed, objects, sampler, settings, scene_seed)
+
+        sampler = make_sampler(self.plan.mode, self.model)
+
+        def run(job: Job, between: Callable[[], None]) -> bytes:
+            return run_block(self.plan, job.block, job.count, create, sampler, between)
+
+        return run
+
+
+def workcell_settings(pictures: str) -> WorkcellSettings:
+    """Of all scenes of a simulation.
+
+    Args:
+        pictures: "approach" or "all".
+    """
+    return WorkcellSettings.model_validate({"pictures": pictures})
+
+
+def settings_sha256(pictures: str) -> str:
+    """Checksum of all settings on which trials depend, those of the workcell and of the sampler."""
+    parts = (workcell_settings(pictures), SamplerSettings())
+    return hashlib.sha256("\n".join(part.model_dump_json() for part in parts).encode()).hexdigest()
+
+
+def make_sampler(mode: str, model: str) -> GraspSampler:
+    """The sampler of a mode, with a model on one thread where the mode needs one.
+
+    Raises:
+        ConfigError: the mode is unknown.
+        CheckpointError: the model cannot be used.
+    """
+    if mode == RANDOM:
+        return create_sampler(mode, SamplerSettings())
+    # only here: random simulation need not wait for torch
+    import torch
+
+    from grasp_learning.predictor import Predictor
+
+    torch.set_num_threads(1)  # a worker has one core
+    predictor: Any = Predictor(model)
+    return create_sampler(mode, SamplerSettings(), predictor=predictor)
