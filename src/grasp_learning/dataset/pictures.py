@@ -2,18 +2,19 @@
 
 import math
 from pathlib import Path
-from typing import Any, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional
+from typing import Any, Iterable, Iterator, Mapping, NamedTuple, Optional
 
 import cv2
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
-from grasp_learning.bags import APPROACH_TOPIC, BagError, decode_picture, first_messages
+from grasp_learning.bags import APPROACH_TOPIC, decode_picture, first_messages
 from grasp_learning.dataset.schema import INNER_RATIO, JPEG_QUALITY, PATCH_MARGIN, STORED_SIDE
 from grasp_learning.patches import patch_box, patch_fits, resize_patch
+from grasp_learning.simulation.shards import CAMERA_FIELDS, ShardError, ShardReader, camera_of
 from grasp_learning.storage import trials_of
+from grasp_learning.storage_errors import PictureError
 
+_SHARD_COLUMNS = ("number", "approach_image", *(name for name, _ in CAMERA_FIELDS))
 CAMERA_TOPIC = "/cameras/{arm}_hand_camera/camera_info"
 
 
@@ -46,9 +47,9 @@ def trials_with_pictures(folder, lines: Optional[Iterable[Mapping[str, Any]]] = 
         CollectionError: the collection's own files cannot be read.
     """
     folder = Path(folder)
-    shards = _Shards(folder)
+    shards = ShardReader(folder, _SHARD_COLUMNS)
     for line in trials_of(folder) if lines is None else lines:
-        yield shards.read(line) if "shard" in line else _from_bag(folder, line)
+        yield _from_shard(shards, line) if "shard" in line else _from_bag(folder, line)
 
 
 def _from_bag(folder: Path, line: Mapping[str, Any]) -> TrialPicture:
@@ -56,44 +57,22 @@ def _from_bag(folder: Path, line: Mapping[str, Any]) -> TrialPicture:
     try:
         image, camera = first_messages(folder / line["bag"], topics)
         picture = decode_picture(image.data, f"{line['bag']}: the picture on {topics[0]}")
-    except BagError as error:
+    except PictureError as error:
         return TrialPicture(line, None, math.nan, str(error))
     return TrialPicture(line, picture, (camera.K[0] + camera.K[4]) / 2)
 
 
-class _Shards:
-    """Rows of a collection's shards; the columns of the latest shard are kept, since neighbours share one."""
-
-    def __init__(self, folder: Path):
-        self._folder = folder
-        self._name = ""
-        self._rows: List[Dict[str, Any]] = []
-        self._problem = ""
-
-    def read(self, line: Mapping[str, Any]) -> TrialPicture:
-        if line["shard"] != self._name:
-            self._load(line["shard"])
-        if self._problem:
-            return TrialPicture(line, None, math.nan, self._problem)
-        row = self._rows[line["row"]] if line["row"] < len(self._rows) else {}
-        if row.get("number") != line["number"]:
-            return TrialPicture(
-                line, None, math.nan, f"{line['shard']}: row {line['row']} is not trial {line['number']}"
-            )
-        try:
-            picture = decode_picture(row["approach_image"], f"{line['shard']}, row {line['row']}: the approach_image")
-        except BagError as error:
-            return TrialPicture(line, None, math.nan, str(error))
-        K = np.asarray(row["K"], float).reshape(3, 3)
-        return TrialPicture(line, picture, float(K[0, 0] + K[1, 1]) / 2)
-
-    def _load(self, name: str) -> None:
-        self._name, self._rows, self._problem = name, [], ""
-        try:
-            table = pq.read_table(self._folder / name, columns=["number", "approach_image", "K"])
-            self._rows = table.to_pylist()
-        except (pa.ArrowException, OSError) as error:
-            self._problem = f"{name}: cannot be read ({error})"
+def _from_shard(shards: ShardReader, line: Mapping[str, Any]) -> TrialPicture:
+    try:
+        row = shards.row(line)
+        if row["number"] != line["number"]:
+            raise ShardError(f"{line['shard']}: row {line['row']} is trial {row['number']}, not {line['number']}")
+        data = row["approach_image"] or b""
+        picture = decode_picture(data, f"{line['shard']}: the approach_image of trial {line['number']}")
+        camera, _ = camera_of(row)
+    except PictureError as error:
+        return TrialPicture(line, None, math.nan, str(error))
+    return TrialPicture(line, picture, camera.focal_length)
 
 
 def source_side(side: int) -> int:

@@ -65,17 +65,19 @@ class NovelObjects:
     def __init__(self, settings: SplitSettings, catalogue: FrozenSet[str]):
         self._settings = settings
         self._names = catalogue | frozenset(settings.novel_objects)
+        self._known: Dict[str, bool] = {}
 
     def __contains__(self, name: str) -> bool:
-        # by the name alone, so that an object stays what it is whichever collections there are
-        return name in self._names or _draw(self._settings.seed, "object", name) < self._settings.novel_fraction
+        if name not in self._known:
+            # by the name alone, so that an object stays what it is whichever collections there are
+            drawn = _draw(self._settings.seed, "object", name) < self._settings.novel_fraction
+            self._known[name] = name in self._names or drawn
+        return self._known[name]
 
 
 def scene_of(line: Mapping[str, Any], settings: SplitSettings) -> int:
-    """Number of a trial's scene in its collection: its shard's, or the stretch of trials that it is in."""
-    if "shard" in line:
-        return int("".join(char for char in line["shard"].rpartition("/")[2] if char.isdigit()) or 0)
-    return (line["number"] - 1) // settings.scene_trials
+    """Number of a trial's scene in its collection: the simulator's, or the stretch of trials that it is in."""
+    return line["block"] if "block" in line else (line["number"] - 1) // settings.scene_trials
 
 
 def objects_of(line: Mapping[str, Any]):
