@@ -28,7 +28,8 @@ from grasp_learning.storage import Collection, CollectionInfo, file_sha256, tria
 from grasp_learning.trial import Outcome, Trial
 
 FORK = multiprocessing.get_context("fork")
-SETTINGS = CurriculumSettings(stages=3, trials=[3, 2], test_trials=2, seed=5)
+SMALL = CurriculumSettings(stages=2, trials=[2, 1], novel_trials=1, test_trials=1, seed=5)
+SETTINGS = CurriculumSettings(stages=3, trials=[3, 2], novel_trials=2, test_trials=2, seed=5)
 
 
 class FakeTools(Tools):
@@ -76,14 +77,14 @@ class FakeTools(Tools):
         content = {
             "stage": job.stage,
             "parent": file_sha256(job.parent) if job.parent else "",
-            "data": [path.read_text() for path in sorted(job.dataset.glob("*.txt"))],
+            "data": [path.read_text() for path in sorted(job.dataset.glob("stage*.txt"))],
             "seed": job.seed,
         }
         write_atomically(job.model, job.model.with_name(".part"), json.dumps(content).encode())
         self.at("train: at the end")
 
-    def patches_of(self, dataset, stage):
-        part = dataset / f"stage{stage}.txt"
+    def patches_of(self, dataset, collection):
+        part = dataset / f"{collection}.txt"
         return len(part.read_text().splitlines()) if part.exists() else 0
 
     def model_facts(self, model):
@@ -95,6 +96,12 @@ class FakeTools(Tools):
             raise ToolFailed(f"{model}: is truncated") from None
         patches = sum(len(text.splitlines()) for text in content["data"])
         return ModelFacts(file_sha256(model), content["stage"], content["parent"], patches, 0.7, 0.6)
+
+
+@pytest.fixture(autouse=True)
+def without_sync(monkeypatch):
+    # a killed process loses nothing that was written; only a power cut would, which no test can make
+    monkeypatch.setattr(os, "fsync", lambda file: None)
 
 
 def run(path, settings=SETTINGS, tools=None, say=lambda text: None):
@@ -127,6 +134,7 @@ def test_each_stage_collects_with_the_network_before_it_and_trains_on_all(tmp_pa
     results, tools = run(tmp_path / "out")
     assert [step for step in tools.done if step[0] == "collect"] == [
         ("collect", 0, "random", "train"),
+        ("collect", 0, "random", "test"),
         ("collect", 0, "best", "test"),
         ("collect", 1, "staged", "train"),
         ("collect", 1, "best", "test"),
@@ -138,7 +146,7 @@ def test_each_stage_collects_with_the_network_before_it_and_trains_on_all(tmp_pa
         (1, 2, 2, 5),
         (2, 2, 2, 7),
     ]
-    assert [step[1] for step in tools.done if step[0] == "export"] == [1, 2, 3]
+    assert [step[1] for step in tools.done if step[0] == "export"] == [2, 3, 4]
     models = [json.loads((tmp_path / f"out/stage{stage}/model.safetensors").read_text()) for stage in range(3)]
     assert models[1]["parent"] == results[0].model_sha256 and models[2]["parent"] == results[1].model_sha256
     assert len({model["seed"] for model in models}) == 3
@@ -164,7 +172,7 @@ class KilledAt:
         self.left -= 1
 
 
-def _run_killed(path, n):
+def _run_killed(path, settings, n):
     at = KilledAt(n)
     real = folder_module.write_atomically
 
@@ -176,27 +184,28 @@ def _run_killed(path, n):
         at("after curriculum.json was written")
 
     folder_module.write_atomically = write
-    run(path, tools=FakeTools(at))
+    run(path, settings, FakeTools(at))
 
 
-def test_killed_anywhere_and_run_again_it_ends_as_if_undisturbed(undisturbed, tmp_path):
-    wanted = state_of(undisturbed)
+def test_killed_anywhere_and_run_again_it_ends_as_if_undisturbed(tmp_path):
+    run(tmp_path / "undisturbed", SMALL)
+    wanted = state_of(tmp_path / "undisturbed")
     for n in range(1000):
         path = tmp_path / str(n)
-        child = FORK.Process(target=_run_killed, args=(path, n))
+        child = FORK.Process(target=_run_killed, args=(path, SMALL, n))
         child.start()
         child.join(30)
         if child.exitcode == 0:
             break
         assert child.exitcode == -signal.SIGKILL, f"place {n}"
-        run(path)
+        run(path, SMALL)
         assert state_of(path) == wanted, f"killed at place {n}"
-    assert n > 60  # so many places there are
+    assert n > 50  # so many places there are
 
 
 def test_killed_at_each_start_it_still_comes_to_its_end(undisturbed, tmp_path):
     for _ in range(300):
-        child = FORK.Process(target=_run_killed, args=(tmp_path / "out", 29))
+        child = FORK.Process(target=_run_killed, args=(tmp_path / "out", SETTINGS, 29))
         child.start()
         child.join(30)
         if child.exitcode == 0:
@@ -234,7 +243,7 @@ def test_a_collection_that_ends_early_is_not_taken_for_finished(tmp_path):
 def test_an_export_without_the_stages_trials_is_no_success(tmp_path):
     class Forgetful(FakeTools):
         def export(self, job):
-            super().export(type(job)(**{**vars(job), "collections": job.collections[:1]}))
+            super().export(type(job)(**{**vars(job), "collections": job.collections[:2]}))
 
     with pytest.raises(StepFailed, match="stage 1, export: no trial of stage 1 came into"):
         run(tmp_path / "out", tools=Forgetful())
@@ -265,6 +274,7 @@ def test_a_full_disk_is_told_and_what_was_there_stays(undisturbed, tmp_path, mon
     "change, told",
     [
         ({"seed": 6}, "seed 5, not 6"),
+        ({"novel_trials": 3}, "novel_trials 2, not 3"),
         ({"gamma": 2.0}, "gamma 3.0, not 2.0"),
         ({"workcell": "ros"}, "workcell 'inprocess', not 'ros'"),
         ({"trials": [4, 2]}, "trials of stage 0 3, not 4"),
@@ -443,12 +453,15 @@ def test_a_child_ends_with_its_parent(tmp_path, number):
 
 def test_the_table_tells_rate_and_interval_of_each_stage():
     results = [
-        StageResult(0, 100, 8, 100, 0.61, 0.55, 0, 0, {"collect": 60.0, "train": 3.0}),
-        StageResult(1, 50, 20, 150, None, None, 0, 0, {"collect": 3700.0}),
+        StageResult(
+            0, 100, 8, 100, 0.61, 0.55, novel_trials=50, novel_positives=4, seconds={"collect": 60.0, "train": 3}
+        ),
+        StageResult(1, 50, 20, 150, seconds={"collect": 3700.0}),
     ]
     lines = [" ".join(line.split()) for line in table(results).splitlines()]
     assert lines[1] == "0 random 100 8 8.0 % (4.1 to 15.0) 100 0.610 0.550 1 min 03 s"
     assert lines[2] == "1 model 0 50 20 40.0 % (27.6 to 53.8) 150 - - 1 h 01 min"
+    assert lines[3] == "random grasps on novel objects: 8.0 % (3.2 to 18.8) of 50 trials"
     assert "novel objects" not in lines[0]
 
 

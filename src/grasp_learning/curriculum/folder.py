@@ -6,8 +6,9 @@ Files::
     curriculum.png             grasp rate of each stage
     dataset/                   the patches of all stages
     collections/stage0/        the stage's trials; datasets know a collection by the name of its folder
+    collections/novel/         random trials on held-out objects, which test every network
     collections/test0/         trials on held-out objects with the stage's network, where they were asked for
-    stage0/collect.log         output of a step; likewise export.log, train.log, test.log
+    stage0/collect.log         output of a step; likewise novel.log, export.log, train.log, test.log
     stage0/training/           the trainer's checkpoints and curves
     stage0/model.safetensors   the stage's network; where it is, the stage has been learnt
 """
@@ -89,6 +90,11 @@ class CurriculumFolder:
     def collection(self, stage: int) -> Path:
         """Collection of a stage's trials."""
         return self.path / "collections" / f"stage{stage}"
+
+    @property
+    def novel(self) -> Path:
+        """Collection of random trials on held-out objects."""
+        return self.path / "collections" / "novel"
 
     def test(self, stage: int) -> Path:
         """Collection of a stage's trials on held-out objects."""

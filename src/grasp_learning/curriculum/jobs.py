@@ -37,7 +37,7 @@ class CollectJob:
 
 @dataclass(frozen=True)
 class ExportJob:
-    """Add what is new in collections to a dataset, the collection of the newest stage last."""
+    """Add what is new in collections to a dataset."""
 
     collections: List[Path]
     dataset: Path
@@ -113,8 +113,8 @@ class Tools(abc.ABC):
         """Carry out a TrainJob; raises as :meth:`collect` does."""
 
     @abc.abstractmethod
-    def patches_of(self, dataset: Path, stage: int) -> int:
-        """How many patches of a stage a dataset holds; 0 where there is no dataset.
+    def patches_of(self, dataset: Path, collection: str) -> int:
+        """How many patches of a collection, by its folder's name, a dataset holds; 0 where there is no dataset.
 
         Raises:
             ToolFailed: it is damaged.

@@ -12,7 +12,7 @@ from grasp_learning.curriculum.errors import CurriculumError, StepFailed
 from grasp_learning.curriculum.folder import PICTURE_FILE, CurriculumFolder
 from grasp_learning.curriculum.jobs import CollectJob, ExportJob, ModelFacts, ToolFailed, Tools, TrainJob
 from grasp_learning.curriculum.results import StageResult
-from grasp_learning.curriculum.settings import COLLECT, TEST, TRAIN, CurriculumSettings
+from grasp_learning.curriculum.settings import COLLECT, NOVEL, TEST, TRAIN, CurriculumSettings
 from grasp_learning.storage import trials_of
 from grasp_learning.storage_errors import CollectionError
 
@@ -76,6 +76,8 @@ class Curriculum:
         # a stage that has its network has been learnt, whatever became of its trials since
         if self._model(stage, parent) is None:
             self._step(stage, "collect", lambda: self._collect(stage, parent))
+            if stage == 0 and self._settings.novel_trials:
+                self._step(stage, "novel", self._novel)
             self._step(stage, "export", lambda: self._export(stage))
             self._step(stage, "train", lambda: self._train(stage))
         facts = self._model(stage, parent)
@@ -104,6 +106,19 @@ class Curriculum:
         )
         self._bring_to(job)
 
+    def _novel(self) -> None:
+        job = CollectJob(
+            folder=self._folder.novel,
+            stage=0,
+            trials=self._settings.novel_trials,
+            seed=self._settings.stream(0, NOVEL),
+            mode="random",
+            model=None,
+            objects="test",
+            log=self._folder.log(0, "novel"),
+        )
+        self._bring_to(job)
+
     def _test(self, stage: int) -> None:
         job = CollectJob(
             folder=self._folder.test(stage),
@@ -127,9 +142,11 @@ class Curriculum:
 
     def _export(self, stage: int) -> None:
         folder = self._folder
-        collections = [folder.collection(each) for each in range(stage + 1) if folder.collection(each).exists()]
+        # those of earlier stages may have been removed to make room: their patches are in the dataset
+        collections = [folder.novel, *(folder.collection(each) for each in range(stage + 1))]
+        collections = [collection for collection in collections if collection.exists()]
         self._tools.export(ExportJob(collections, folder.dataset, folder.log(stage, "export")))
-        if self._tools.patches_of(folder.dataset, stage) == 0:
+        if self._tools.patches_of(folder.dataset, folder.collection(stage).name) == 0:
             raise ToolFailed(f"no trial of stage {stage} came into {folder.dataset}")
 
     def _train(self, stage: int) -> None:
@@ -188,6 +205,8 @@ class Curriculum:
             result.trials, result.positives = count(self._folder.collection(stage))
         if self._folder.test(stage).exists():
             result.test_trials, result.test_positives = count(self._folder.test(stage))
+        if stage == 0 and self._folder.novel.exists():
+            result.novel_trials, result.novel_positives = count(self._folder.novel)
         result.model_sha256 = facts.sha256
         result.accuracy_seen, result.accuracy_novel = facts.accuracy_seen, facts.accuracy_novel
         result.dataset = facts.patches

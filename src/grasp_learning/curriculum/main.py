@@ -15,7 +15,7 @@ from grasp_learning.config import ConfigError, parse_settings
 from grasp_learning.curriculum.errors import CurriculumError
 from grasp_learning.curriculum.folder import PICTURE_FILE, STATE_FILE, CurriculumFolder, settings_of
 from grasp_learning.curriculum.machine import Curriculum
-from grasp_learning.curriculum.settings import ROBOTS, WORKCELLS, CurriculumSettings
+from grasp_learning.curriculum.settings import KINDS, WORKCELLS, CurriculumSettings
 from grasp_learning.curriculum.tools import CommandLineTools
 
 INTERRUPTED = 130
@@ -48,6 +48,13 @@ def parse_arguments(arguments: Optional[Sequence[str]] = None) -> Tuple[argparse
         metavar="N",
     )
     add(
+        "--novel-trials",
+        "random trials on held-out objects, once; they test every network and train none; 0: none "
+        "(default: a fifth of --trials)",
+        type=int,
+        metavar="N",
+    )
+    add(
         "--test-trials",
         "trials on held-out objects with each network's best grasps, never trained with; 0: none",
         known.test_trials,
@@ -56,7 +63,7 @@ def parse_arguments(arguments: Optional[Sequence[str]] = None) -> Tuple[argparse
     )
     add("--seed", "of every random choice", known.seed, type=int, metavar="S")
     add("--workcell", "the simulator without ROS, or the nodes of a collection", known.workcell, choices=WORKCELLS)
-    add("--robot", "without ROS: the gripper alone, or the whole arm", known.robot, choices=ROBOTS)
+    add("--kind", "without ROS: the gripper alone, or the whole arm", known.kind, choices=KINDS)
     add("--workers", "without ROS: processes that simulate", "one a core", type=int, metavar="W")
     add(
         "--epochs",
@@ -79,11 +86,23 @@ def settings_from(parsed: argparse.Namespace, rest: Sequence[str], old: Optional
         CurriculumError: a value is out of range.
     """
     values: Dict[str, Any] = old.model_dump() if old is not None else {"workers": os.cpu_count() or 1}
-    plain = ("stages", "test_trials", "seed", "workcell", "robot", "workers", "epochs", "gamma", "stall_hours")
+    plain = (
+        "stages",
+        "novel_trials",
+        "test_trials",
+        "seed",
+        "workcell",
+        "kind",
+        "workers",
+        "epochs",
+        "gamma",
+        "stall_hours",
+    )
     values.update({key: getattr(parsed, key) for key in plain if getattr(parsed, key) is not None})
     if rest:
         values["train_options"] = list(rest)
     values["trials"] = _trials(parsed, old)
+    values.setdefault("novel_trials", max(1, values["trials"][0] // 5))
     stages = values.get("stages", CurriculumSettings().stages)
     for option, found, most in (
         ("--stage-trials", parsed.stage_trials, stages - 1),

@@ -30,6 +30,7 @@ class StageResult:
         dataset: patches that its network was trained with, without their weights.
         accuracy_seen, accuracy_novel: balanced accuracy on the test splits; None where there is no such split.
         test_trials, test_positives: with its network's best grasps on held-out objects.
+        novel_trials, novel_positives: of stage 0: random grasps on held-out objects.
         seconds: that its steps ran, those that were killed left out (s, wall clock).
         model_sha256: of its network; empty while there is none.
     """
@@ -42,6 +43,8 @@ class StageResult:
     accuracy_novel: Optional[float] = None
     test_trials: int = 0
     test_positives: int = 0
+    novel_trials: int = 0
+    novel_positives: int = 0
     seconds: Dict[str, float] = field(default_factory=dict)
     model_sha256: str = ""
 
@@ -61,7 +64,12 @@ def table(results: Sequence[StageResult]) -> str:
     # a column without any figure says nothing
     kept = [column for column in range(len(HEADER)) if column < 5 or any(row[column] != "-" for row in rows[1:])]
     widths = [max(len(row[column]) for row in rows) for column in kept]
-    return "\n".join("  ".join(row[c].rjust(w) for c, w in zip(kept, widths)).rstrip() for row in rows)
+    lines = ["  ".join(row[c].rjust(w) for c, w in zip(kept, widths)).rstrip() for row in rows]
+    for result in results:
+        if result.novel_trials:
+            rate = _rate(result.novel_positives, result.novel_trials)
+            lines.append(f"random grasps on novel objects: {rate} of {result.novel_trials} trials")
+    return "\n".join(lines)
 
 
 def _row(result: StageResult) -> Tuple[str, ...]:

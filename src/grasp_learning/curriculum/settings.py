@@ -8,13 +8,13 @@ from pydantic import Field, field_validator, model_validator
 from grasp_learning.config import Settings
 
 WORKCELLS = ("inprocess", "ros")
-ROBOTS = ("gripper", "arm")
+KINDS = ("gripper", "arm")
 # what makes the trials and the networks of all stages; it stays once the first stage has begun
-FIXED = ("seed", "workcell", "robot", "gamma", "train_options")
+FIXED = ("seed", "workcell", "kind", "novel_trials", "gamma", "train_options")
 # one value a stage; that of a stage which has begun stays
 STAGED = ("trials", "epochs")
 # streams of random numbers of one stage
-COLLECT, TEST, TRAIN = range(3)
+COLLECT, TEST, TRAIN, NOVEL = range(4)
 
 
 class CurriculumSettings(Settings):
@@ -24,10 +24,11 @@ class CurriculumSettings(Settings):
         stages: how many, the random one included: stages 0 to stages - 1.
         trials: labelled trials of each stage; the last value serves all later stages, too.
         epochs: of each stage's training, likewise; empty for those of `train` (20, then 5).
+        novel_trials: random trials on held-out objects, once; they test every network and train none; 0 for none.
         test_trials: trials on held-out objects with each stage's best grasps; 0 for none.
         seed: of every random choice.
         workcell: "inprocess" or "ros".
-        robot: in-process only: the "gripper" alone, or the whole "arm".
+        kind: in-process only: the "gripper" alone, or the whole "arm".
         workers: processes that simulate, in-process only; the trials do not depend on it.
         gamma: weight of the trials of a model-guided stage in training, against 1 of a random one.
         stall_hours: a step whose files do not change for so long is given up (h).
@@ -37,10 +38,11 @@ class CurriculumSettings(Settings):
     stages: int = Field(2, ge=1, le=100)
     trials: List[int] = Field([1000, 250], min_length=1)
     epochs: List[int] = Field(default_factory=list)
+    novel_trials: int = Field(200, ge=0)
     test_trials: int = Field(0, ge=0)
     seed: int = Field(0, ge=0)
     workcell: str = "inprocess"
-    robot: str = "gripper"
+    kind: str = "gripper"
     workers: int = Field(1, ge=1)
     gamma: float = Field(3.0, gt=0)
     stall_hours: float = Field(6.0, gt=0)
@@ -55,7 +57,7 @@ class CurriculumSettings(Settings):
 
     @model_validator(mode="after")
     def _known(self) -> "CurriculumSettings":
-        for key, choices in (("workcell", WORKCELLS), ("robot", ROBOTS)):
+        for key, choices in (("workcell", WORKCELLS), ("kind", KINDS)):
             if getattr(self, key) not in choices:
                 raise ValueError(f"{key}: expected one of: {', '.join(choices)}")
         return self
@@ -69,7 +71,7 @@ class CurriculumSettings(Settings):
         return self.epochs[min(stage, len(self.epochs) - 1)] if self.epochs else 0
 
     def stream(self, stage: int, purpose: int) -> int:
-        """Seed of one stage's random choices for one purpose: COLLECT, TEST or TRAIN."""
+        """Seed of one stage's random choices for one purpose: COLLECT, TEST, TRAIN or NOVEL."""
         return int(np.random.SeedSequence([self.seed, stage, purpose]).generate_state(1)[0])
 
 

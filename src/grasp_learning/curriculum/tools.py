@@ -12,7 +12,6 @@ from grasp_learning.curriculum.child import ChildStalled, run_child
 from grasp_learning.curriculum.jobs import CollectJob, ExportJob, ModelFacts, ToolFailed, Tools, TrainJob
 from grasp_learning.curriculum.settings import CurriculumSettings
 from grasp_learning.dataset.reader import DatasetError, open_dataset
-from grasp_learning.dataset.schema import UNUSED
 from grasp_learning.storage import TRIALS_FILE, count_trials
 
 # names under which a checkpoint keeps balanced accuracies
@@ -59,15 +58,14 @@ class CommandLineTools(Tools):
         os.link(trained, part)
         os.replace(part, job.model)
 
-    def patches_of(self, dataset: Path, stage: int) -> int:
-        """Patches of a stage in all splits."""
+    def patches_of(self, dataset: Path, collection: str) -> int:
+        """Patches of a collection in all splits."""
         if not dataset.exists():
             return 0
         try:
-            stages = open_dataset(dataset).stages
+            return open_dataset(dataset).sources.get(collection, 0)
         except DatasetError as error:
             raise ToolFailed(str(error)) from error
-        return sum(n for (split, of), n in stages.items() if of == stage and split != UNUSED)
 
     def model_facts(self, model: Path) -> Optional[ModelFacts]:
         """What a checkpoint tells, after all checks of one that is to be served."""
@@ -133,14 +131,19 @@ def newest(folder: Path) -> float:
 
 def python_command(module: str) -> List[str]:
     """Start of the command line of one of the package's tools, in this process's Python."""
-    return [sys.executable, "-c", f"import sys; from grasp_learning.{module} import main; sys.exit(main())"]
+    # -c would put the working directory, with whatever lies there, before the library
+    return [
+        sys.executable,
+        "-c",
+        f"import sys; del sys.path[0]; from grasp_learning.{module} import main; sys.exit(main())",
+    ]
 
 
 def simulate_command(job: CollectJob, settings: CurriculumSettings) -> List[str]:
     """Command line of `simulate` for a job."""
     command = python_command("simulation.simulate")
     command += ["--out", str(job.folder), "--trials", str(job.trials), "--seed", str(job.seed)]
-    command += ["--workers", str(settings.workers), f"--{settings.robot}", "--mode", job.mode]
+    command += ["--workers", str(settings.workers), "--kind", settings.kind, "--mode", job.mode]
     command += ["--stage", str(job.stage), "--objects", job.objects]
     return command + (["--model", str(job.model)] if job.model is not None else [])
 
@@ -161,7 +164,7 @@ def launch_command(job: CollectJob, trials: int) -> List[str]:
 
 def export_command(job: ExportJob) -> List[str]:
     """Command line of `export_dataset` for a job."""
-    return [*python_command("dataset.export"), *map(str, job.collections), str(job.dataset)]
+    return [*python_command("dataset.export_dataset"), *map(str, job.collections), str(job.dataset)]
 
 
 def train_command(job: TrainJob) -> List[str]:
