@@ -9,17 +9,15 @@ all its parts are there.
 import hashlib
 import json
 import math
-import re
 from collections import Counter
 from pathlib import Path
 from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 from tqdm import tqdm
 
-from grasp_learning.dataset.folder import DatasetFolder, SourceInfo
+from grasp_learning.dataset.folder import DatasetFolder, SourceInfo, part_metadata, source_name
 from grasp_learning.dataset.reader import DatasetError
+from grasp_learning.dataset.released import import_released, is_released
 from grasp_learning.dataset.schema import DAMAGED_KEY, PLAN_KEY, PatchGeometry
 from grasp_learning.dataset.splits import (
     NovelObjects,
@@ -31,11 +29,10 @@ from grasp_learning.dataset.splits import (
 )
 from grasp_learning.dataset.workers import Cut, Cutters
 from grasp_learning.dataset.writer import write_part
-from grasp_learning.durable import sync_folder
 from grasp_learning.geometry import NUM_BINS, angle_to_bin
 from grasp_learning.sim.objects import catalogue
 from grasp_learning.storage import TRIALS_FILE, CollectionInfo, faults_of, load_info, missing_of, trials_of
-from grasp_learning.storage_errors import explained, readable
+from grasp_learning.storage_errors import readable
 
 PART_ROWS = 1000
 NO_FILE = "bag or shard missing or incomplete"
@@ -72,7 +69,6 @@ def open_source(folder) -> Source:
     """
     folder = Path(folder).expanduser().absolute()
     info = load_info(folder)
-    name = re.sub(r"[^A-Za-z0-9._-]", "_", folder.name)
     content = b""
     if (folder / TRIALS_FILE).exists():
         with readable(folder / TRIALS_FILE):
@@ -86,7 +82,9 @@ def open_source(folder) -> Source:
     left_out.update(line["outcome"] for line in lines if line["outcome"] not in ("SUCCESS", "FAILURE"))
     for line in labelled:
         _check_grasp(folder, line)
-    return Source(folder, name, info, labelled, left_out, len(content), hashlib.sha256(content).hexdigest())
+    return Source(
+        folder, source_name(folder), info, labelled, left_out, len(content), hashlib.sha256(content).hexdigest()
+    )
 
 
 def _check_grasp(folder: Path, line: Mapping[str, Any]) -> None:
@@ -128,7 +126,7 @@ class Exporter:
         Raises:
             CollectionError, DatasetError: see open_source and DatasetFolder; what was complete stays.
         """
-        self._check_identity(source)
+        self._out.check_identity(source.folder, source.name, source.info.started, source.info.seed)
         damaged = self._known_damaged(source)
         while True:
             plan = self._plan(source, damaged)
@@ -138,14 +136,6 @@ class Exporter:
             # without them the test sets have to be balanced anew; most parts stay as they are
             damaged.update(found)
         return self._finish(source, plan, damaged)
-
-    def _check_identity(self, source: Source) -> None:
-        known = self._out.info.source(source.name)
-        if known and (known.started, known.seed) != (source.info.started, source.info.seed):
-            raise DatasetError(
-                f"{source.folder}: the dataset holds another collection named '{source.name}' already "
-                f"(started {known.started}); rename one of the folders"
-            )
 
     def _plan(self, source: Source, damaged: Mapping[int, str]) -> Plan:
         lines = [line for line in source.lines if line["number"] not in damaged]
@@ -162,7 +152,7 @@ class Exporter:
         """Trials whose pictures earlier exports could not read, number -> reason."""
         known: Dict[int, str] = {}
         for place in self._part_places(source):
-            found = _part_metadata(self._part_path(source, place)).get(DAMAGED_KEY, b"{}")
+            found = part_metadata(self._part_path(source, place)).get(DAMAGED_KEY, b"{}")
             known.update({int(number): reason for number, reason in json.loads(found).items()})
         numbers = {line["number"] for line in source.lines}
         return {number: reason for number, reason in known.items() if number in numbers}
@@ -175,7 +165,7 @@ class Exporter:
                 lines = source.lines[place * self._part_rows : (place + 1) * self._part_rows]
                 path = self._part_path(source, place)
                 wanted = [line for line in lines if line["number"] in plan.splits]
-                if _part_metadata(path).get(PLAN_KEY) != _digest(wanted, plan).encode():
+                if part_metadata(path).get(PLAN_KEY) != _digest(wanted, plan).encode():
                     known = {line["number"]: damaged[line["number"]] for line in lines if line["number"] in damaged}
                     found.update(self._make_part(source, path, wanted, plan, known, bar))
                 bar.update(place * self._part_rows + len(lines) - bar.n)
@@ -215,7 +205,6 @@ class Exporter:
 
     def _finish(self, source: Source, plan: Plan, damaged: Mapping[int, str]) -> SourceInfo:
         paths = [self._part_path(source, place) for place in self._part_places(source)]
-        self._remove_others(source, paths)
         left_out = Counter(source.left_out)
         left_out.update(plan.left_out.values())
         if damaged:
@@ -231,19 +220,8 @@ class Exporter:
             left_out=dict(left_out),
             damaged={f"{source.name}/{number:06d}": reason for number, reason in sorted(damaged.items())},
         )
-        info = self._out.info
-        sources = [item for item in info.sources if item.name != entry.name]
-        self._out.write(info.model_copy(update={"sources": [*sources, entry]}))
+        self._out.add(entry)
         return entry
-
-    def _remove_others(self, source: Source, wanted: Sequence[Path]) -> None:
-        """Remove parts of the collection that it is too short for by now."""
-        pattern = re.compile(re.escape(f"part-{source.name}-") + r"\d{5}\.parquet")
-        with explained(self._out.path):
-            for path in self._out.path.iterdir():
-                if pattern.fullmatch(path.name) and path not in wanted:
-                    path.unlink()
-            sync_folder(self._out.path)
 
 
 def export_collections(
@@ -252,7 +230,7 @@ def export_collections(
     """Export collections into a dataset; run again, it goes on where it stopped and adds what is new.
 
     Args:
-        folders: of the collections.
+        folders: of collections, or of releases in the layout of the paper's authors.
         out: folder of the dataset.
         settings: how to split; the same each time.
         workers: processes that read pictures.
@@ -263,24 +241,20 @@ def export_collections(
     Raises:
         CollectionError, DatasetError: in one line, with the remedy.
     """
-    sources = [open_source(folder) for folder in folders]
-    names = Counter(source.name for source in sources)
-    for source in sources:
-        if names[source.name] > 1:
-            raise DatasetError(f"{source.folder}: two collections are named '{source.name}'; rename one of the folders")
-    with DatasetFolder(out, settings or SplitSettings()) as folder, Cutters(workers) as cutters:
-        exporter = Exporter(folder, cutters, quiet)
+    folders = [Path(folder).expanduser().absolute() for folder in folders]
+    names = Counter(source_name(folder) for folder in folders)
+    for folder in folders:
+        if names[source_name(folder)] > 1:
+            raise DatasetError(f"{folder}: two folders are named '{source_name(folder)}'; rename one of them")
+    releases = [folder for folder in folders if is_released(folder)]
+    sources = [open_source(folder) for folder in folders if folder not in releases]
+    with DatasetFolder(out, settings or SplitSettings()) as dataset, Cutters(workers) as cutters:
+        exporter = Exporter(dataset, cutters, quiet)
         for source in sources:
             exporter.export(source)
-        return folder.info.sources
-
-
-def _part_metadata(path: Path) -> Mapping[bytes, bytes]:
-    """A part's metadata; empty where it is not there or not whole, so that it is made again."""
-    try:
-        return pq.read_schema(path).metadata or {}
-    except (pa.ArrowException, OSError):
-        return {}
+        for folder in releases:
+            import_released(folder, dataset, quiet)
+        return dataset.info.sources
 
 
 def _digest(lines: Sequence[Mapping[str, Any]], plan: Plan) -> str:

@@ -8,6 +8,7 @@ from grasp_learning.config import ConfigError, parse_settings
 from grasp_learning.dataset.export import export_collections
 from grasp_learning.dataset.folder import DatasetInfo, report_of
 from grasp_learning.dataset.reader import DatasetError
+from grasp_learning.dataset.released import write_released
 from grasp_learning.dataset.schema import SPLITS, UNUSED
 from grasp_learning.dataset.splits import SplitSettings
 from grasp_learning.storage import CollectionError
@@ -21,7 +22,12 @@ def parse_arguments(arguments: Optional[Sequence[str]] = None) -> argparse.Names
         description="Turn collections into a dataset of labelled patches (Parquet). Run it again to go on after an "
         "interruption, or to add collections; what is there already is kept.",
     )
-    parser.add_argument("collections", nargs="+", metavar="COLLECTION", help="folder of a collection, bags or shards")
+    parser.add_argument(
+        "collections",
+        nargs="+",
+        metavar="COLLECTION",
+        help="folder of a collection, bags or shards; or of patches in the layout of the paper's authors",
+    )
     parser.add_argument("out", metavar="OUT", help="folder of the dataset; made if it is not there")
     parser.add_argument("--seed", type=int, default=default.seed, help="of the splits (default: %(default)s)")
     parser.add_argument(
@@ -51,6 +57,13 @@ def parse_arguments(arguments: Optional[Sequence[str]] = None) -> argparse.Names
         "--novel-objects", default="", metavar="NAME,NAME", help="objects that are held out for test_novel, too"
     )
     parser.add_argument("--workers", type=int, default=2, metavar="N", help="processes that read (default: 2)")
+    parser.add_argument(
+        "--layout",
+        choices=("parquet", "released"),
+        default="parquet",
+        help="released: turn datasets (in the place of COLLECTION) into the layout of the paper's authors, "
+        "{Train,Validation,Test}/{positive,negative}/Images and dataInfo.txt",
+    )
     parsed = parser.parse_args(arguments)
     if parsed.workers < 1:
         parser.error(f"--workers is {parsed.workers}: expected 1 or more")
@@ -60,20 +73,28 @@ def parse_arguments(arguments: Optional[Sequence[str]] = None) -> argparse.Names
 def main(arguments: Optional[Sequence[str]] = None) -> int:
     """Run the command; a problem ends it with one line on stderr and exit code 1."""
     parsed = parse_arguments(arguments)
-    values = {key: getattr(parsed, key) for key in ("seed", "validation", "test_size", "novel_fraction")}
-    values["novel_objects"] = tuple(sorted(filter(None, parsed.novel_objects.split(","))))
     try:
-        settings = parse_settings(SplitSettings, values, "export_dataset")
-        sources = export_collections(parsed.collections, parsed.out, settings, parsed.workers, quiet=False)
+        print(_released(parsed) if parsed.layout == "released" else _export(parsed))
     except (CollectionError, DatasetError, ConfigError) as error:
         print(f"export_dataset: {' '.join(str(error).split())}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("export_dataset: interrupted; run it again to go on", file=sys.stderr)
         return 1
-    print(format_report(DatasetInfo(splits=settings, sources=sources)))
-    print(f"dataset          {parsed.out}")
     return 0
+
+
+def _export(parsed: argparse.Namespace) -> str:
+    values = {key: getattr(parsed, key) for key in ("seed", "validation", "test_size", "novel_fraction")}
+    values["novel_objects"] = tuple(sorted(filter(None, parsed.novel_objects.split(","))))
+    settings = parse_settings(SplitSettings, values, "export_dataset")
+    sources = export_collections(parsed.collections, parsed.out, settings, parsed.workers, quiet=False)
+    return f"{format_report(DatasetInfo(splits=settings, sources=sources))}\ndataset        {parsed.out}"
+
+
+def _released(parsed: argparse.Namespace) -> str:
+    counts = write_released(parsed.collections, parsed.out)
+    return "\n".join(f"{group:<20} {count:>9}" for group, count in sorted(counts.items()))
 
 
 def format_report(info: DatasetInfo) -> str:

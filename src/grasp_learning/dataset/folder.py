@@ -4,10 +4,13 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 from collections import Counter
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Mapping
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import yaml
 from pydantic import Field
 
@@ -139,11 +142,58 @@ class DatasetFolder:
                 write_atomically(self.path / name, self.path / f".{name}.part", text.encode())
         self.info = info
 
+    def check_identity(self, folder, name: str, started: str, seed: int) -> None:
+        """Check that no other source has a name.
+
+        Raises:
+            DatasetError: there is one.
+        """
+        known = self.info.source(name)
+        if known and (known.started, known.seed) != (started, seed):
+            raise DatasetError(
+                f"{folder}: the dataset holds another collection named '{name}' already (started {known.started}); "
+                "rename one of the folders"
+            )
+
+    def add(self, entry: SourceInfo) -> None:
+        """List a source, in the place of its earlier entry; parts that it does not have any more are removed.
+
+        Raises:
+            CollectionError: the folder cannot be written to.
+        """
+        pattern = re.compile(re.escape(f"part-{entry.name}-") + r"\d{5}\.parquet")
+        with explained(self.path):
+            for path in list(self.path.iterdir()):
+                if pattern.fullmatch(path.name) and path.name not in entry.parts:
+                    path.unlink()
+        others = [source for source in self.info.sources if source.name != entry.name]
+        self.write(self.info.model_copy(update={"sources": [*others, entry]}))
+
     def __enter__(self) -> "DatasetFolder":
         return self
 
     def __exit__(self, *_) -> None:
         self._closing.close()
+
+
+def source_name(folder: Path) -> str:
+    """Name of a source: its folder's, fit for a file's name.
+
+    Raises:
+        DatasetError: it has none.
+    """
+    name = re.sub(r"[^A-Za-z0-9._-]", "_", folder.name)
+    if not name:
+        raise DatasetError(f"{folder}: has no name; name a collection's own folder")
+    return name
+
+
+def part_metadata(path: Path) -> Mapping[bytes, bytes]:
+    """A part's metadata; empty where it is not there or not whole, so that it is made again."""
+    try:
+        return pq.read_schema(path).metadata or {}
+    except (pa.ArrowException, OSError):
+        return {}
 
 
 def load_info(path: Path) -> DatasetInfo:
