@@ -15,6 +15,7 @@ from typing import Any, BinaryIO, Dict, List, Mapping, Tuple
 
 import cv2
 import numpy as np
+import pydantic
 import safetensors
 import safetensors.torch
 import torch
@@ -102,7 +103,7 @@ class CheckpointInfo(Settings):
     input_side: int
     normalisation: Normalisation
     metrics: Dict[str, float] = Field(default_factory=dict)
-    training: Dict[str, Any] = Field(default_factory=dict)
+    training: Dict[str, pydantic.JsonValue] = Field(default_factory=dict)
     seed: int = Field(0, ge=0)
     parent_sha256: str = ""
     created: str = ""
@@ -224,8 +225,14 @@ def _checksum(weights: Mapping[str, torch.Tensor]) -> str:
 
 @torch.no_grad()
 def _golden_logits(network: GraspNetwork, pictures: torch.Tensor) -> torch.Tensor:
-    with torch.autocast("cpu", enabled=False):
-        return network(network.normalise(pictures)).float().contiguous()
+    precision = torch.get_float32_matmul_precision()
+    # a program that asks for faster products may get 16 bits in them, which is no fault of the file
+    torch.set_float32_matmul_precision("highest")
+    try:
+        with torch.autocast("cpu", enabled=False):
+            return network(network.normalise(pictures)).contiguous()
+    finally:
+        torch.set_float32_matmul_precision(precision)
 
 
 # --- loading --------------------------------------------------------------------------------------------------------
@@ -241,6 +248,8 @@ def load_checkpoint(path) -> Checkpoint:
             its description, or answers its golden pictures otherwise than when it was saved.
     """
     path = Path(path)
+    if path.exists() and not path.is_file():
+        raise CheckpointError(f"{path}: is no file; expected a checkpoint, see models/README.md")
     try:
         with open(path, "rb") as file:
             metadata = _read_metadata(path, file)
@@ -281,11 +290,11 @@ def _read_metadata(path: Path, file: BinaryIO) -> Dict[str, str]:
     if len(text) < length:
         raise CheckpointError(f"{path}: is truncated within its header; copy it again")
     try:
-        header = json.loads(text)
-        metadata = header.get("__metadata__") or {}
+        metadata = json.loads(text).get("__metadata__", {})
+        return {key: str(value) for key, value in metadata.items()}
+    # no JSON, or other JSON than a mapping
     except (ValueError, AttributeError):
         raise CheckpointError(f"{path}: is not a safetensors file, or its header is damaged; copy it again") from None
-    return metadata
 
 
 def _parse_info(path: Path, metadata: Mapping[str, str]) -> CheckpointInfo:
@@ -303,7 +312,9 @@ def _parse_info(path: Path, metadata: Mapping[str, str]) -> CheckpointInfo:
         info = parse_settings(CheckpointInfo, json.loads(metadata.get("info", "")), str(path))
     except (ValueError, ConfigError) as error:
         reason = str(error).replace(f"{path}: ", "").replace("\n", "; ")
-        raise CheckpointError(f"{path}: its description is damaged ({reason}); copy it again or {RETRAIN}") from None
+        raise CheckpointError(
+            f"{path}: its description is damaged or of another version ({reason}); update grasp_learning or {RETRAIN}"
+        ) from None
     _check_described(path, info)
     return info
 
@@ -331,6 +342,9 @@ def _parse_tensors(path: Path, content: bytes) -> Tuple[Dict[str, torch.Tensor],
     pictures, logits = tensors.pop(GOLDEN_INPUT, None), tensors.pop(GOLDEN_OUTPUT, None)
     if pictures is None or logits is None:
         raise CheckpointError(f"{path}: holds no golden pair to check it with; {RETRAIN}")
+    for name, tensor in [*tensors.items(), (GOLDEN_OUTPUT, logits)]:
+        if tensor.dtype != torch.float32:
+            raise CheckpointError(f"{path}: '{name}' is {tensor.dtype}, expected torch.float32; {RETRAIN}")
     return tensors, pictures, logits
 
 

@@ -105,8 +105,9 @@ class GraspNetwork(nn.Module):
             self._take_over(state)
         # not weights: what a checkpoint holds of them stands in its metadata
         normalisation = NORMALISATIONS[self.variant]
-        self.register_buffer("input_mean", torch.tensor(normalisation["mean"]).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("input_std", torch.tensor(normalisation["std"]).view(1, 3, 1, 1), persistent=False)
+        for name in ("mean", "std"):
+            values = torch.tensor(normalisation[name], dtype=torch.float32, device="cpu").view(1, 3, 1, 1)
+            self.register_buffer(f"input_{name}", values, persistent=False)
 
     def _take_over(self, state: Mapping[str, torch.Tensor]) -> None:
         try:
