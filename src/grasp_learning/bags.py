@@ -60,12 +60,12 @@ def decode_picture(data, name: str) -> np.ndarray:
         BagError: it cannot be decoded.
     """
     array = np.frombuffer(data, np.uint8) if isinstance(data, bytes) else np.asarray(data)
+    start, end = array[:2].tobytes(), array[-_JPEG_TAIL:].tobytes()
+    if start == _JPEG_START and _JPEG_END not in end:  # some versions of OpenCV fill what is missing with grey
+        raise BagError(f"{name} is a JPEG that was cut off")
     picture = cv2.imdecode(array, cv2.IMREAD_COLOR) if len(array) else None
     if picture is None:
         raise BagError(f"{name} is no picture that OpenCV can decode")
-    start, end = array[:2].tobytes(), array[-_JPEG_TAIL:].tobytes()
-    if start == _JPEG_START and _JPEG_END not in end:  # OpenCV would fill what is missing with grey
-        raise BagError(f"{name} is a JPEG that was cut off")
     return picture
 
 

@@ -41,6 +41,9 @@ def write_part(
         table.validate(full=True)
     except (pa.ArrowException, TypeError) as error:
         raise DatasetError(f"{path}: a row does not fit the schema ({error}); see docs/data_format.md") from None
+    for column in SCHEMA:
+        if not column.nullable and table[column.name].null_count:
+            raise DatasetError(f"{path}: a row has no '{column.name}'; see docs/data_format.md")
     for batch in table.to_batches():
         check_rows(batch, str(path))
     buffer = io.BytesIO()
