@@ -1,13 +1,15 @@
-"""What a worker of a simulation makes once: its sampler, with a model where there is one, and its maker of workcells."""
+"""What a worker of a simulation makes once: its sampler, with a model where there is one, and its workcells."""
 
 import hashlib
 from dataclasses import dataclass
-from typing import Any, Callable, List
+from typing import TYPE_CHECKING, Any, Callable, List
 
 from grasp_learning.sampling import GraspSampler, SamplerSettings, create_sampler
 from grasp_learning.sim.objects import ObjectSpec
 from grasp_learning.simulation.blocks import BlockPlan, run_block
-from grasp_learning.simulation.workcell import InProcessWorkcell, WorkcellSettings, create_workcell
+
+if TYPE_CHECKING:  # with its planner it takes a second to load, which `simulate --help` need not wait for
+    from grasp_learning.simulation.workcell import InProcessWorkcell, WorkcellSettings
 
 RANDOM = "random"
 
@@ -42,6 +44,12 @@ class SimulatorSetup:
     kind: str
     model: str = ""
 
+    @property
+    def settings_sha256(self) -> str:
+        """Checksum of all settings on which trials depend, those of the workcell and of the sampler."""
+        parts = (workcell_settings(self.plan.pictures), SamplerSettings())
+        return hashlib.sha256("\n".join(part.model_dump_json() for part in parts).encode()).hexdigest()
+
     def __call__(self) -> Callable[[Job, Callable[[], None]], bytes]:
         """The function that runs a block.
 
@@ -49,9 +57,11 @@ class SimulatorSetup:
             ConfigError: the mode or the kind is unknown.
             CheckpointError: the model cannot be used.
         """
+        from grasp_learning.simulation.workcell import create_workcell
+
         settings = workcell_settings(self.plan.pictures)
 
-        def create(scene_seed: int, objects: List[ObjectSpec], sampler: GraspSampler, seed: int) -> InProcessWorkcell:
+        def create(scene_seed: int, objects: List[ObjectSpec], sampler: GraspSampler, seed: int) -> "InProcessWorkcell":
             return create_workcell(self.kind, seed, objects, sampler, settings, scene_seed)
 
         sampler = make_sampler(self.plan.mode, self.model)
@@ -62,19 +72,15 @@ class SimulatorSetup:
         return run
 
 
-def workcell_settings(pictures: str) -> WorkcellSettings:
+def workcell_settings(pictures: str) -> "WorkcellSettings":
     """Of all scenes of a simulation.
 
     Args:
         pictures: "approach" or "all".
     """
+    from grasp_learning.simulation.workcell import WorkcellSettings
+
     return WorkcellSettings.model_validate({"pictures": pictures})
-
-
-def settings_sha256(pictures: str) -> str:
-    """Checksum of all settings on which trials depend, those of the workcell and of the sampler."""
-    parts = (workcell_settings(pictures), SamplerSettings())
-    return hashlib.sha256("\n".join(part.model_dump_json() for part in parts).encode()).hexdigest()
 
 
 def make_sampler(mode: str, model: str) -> GraspSampler:
@@ -89,7 +95,7 @@ def make_sampler(mode: str, model: str) -> GraspSampler:
     # only here: random simulation need not wait for torch
     import torch
 
-    from grasp_learning.predictor import Predictor
+    from grasp_learning.predictor.predictor import Predictor
 
     torch.set_num_threads(1)  # a worker has one core
     predictor: Any = Predictor(model)

@@ -23,7 +23,7 @@ from grasp_learning.calibration import load_calibration
 from grasp_learning.config import ConfigError, Settings, parse_settings
 from grasp_learning.contact_sheet import contact_sheet
 from grasp_learning.robot_description import find_package_file
-from grasp_learning.simulation.block_setup import RANDOM, Job, SimulatorSetup, settings_sha256
+from grasp_learning.simulation.block_setup import RANDOM, Job, SimulatorSetup
 from grasp_learning.simulation.blocks import BlockPlan, object_pool
 from grasp_learning.simulation.shard_collection import ShardCollection
 from grasp_learning.simulation.workers import WorkerError, Workers
@@ -154,8 +154,11 @@ class SimulateReport:
         return 3600 * self.simulated / self.seconds if self.seconds > 0 else 0.0
 
 
-def collection_info(settings: SimulateSettings) -> CollectionInfo:
+def collection_info(settings: SimulateSettings, settings_sha256: str) -> CollectionInfo:
     """What collection.yaml is to say.
+
+    Args:
+        settings_sha256: of the settings of the workcell and the sampler.
 
     Raises:
         ConfigError: the model or the calibration cannot be read.
@@ -183,7 +186,7 @@ def collection_info(settings: SimulateSettings) -> CollectionInfo:
         trials_per_scene=plan.trials_per_scene,
         objects_per_scene=plan.objects_per_scene,
         pictures=plan.pictures,
-        settings_sha256=settings_sha256(plan.pictures),
+        settings_sha256=settings_sha256,
     )
 
 
@@ -191,14 +194,14 @@ def simulate(
     settings: SimulateSettings,
     progress: bool = False,
     stopped: Callable[[], bool] = lambda: False,
-    setup: Optional[Callable[[], Any]] = None,
+    setup: Any = None,
 ) -> SimulateReport:
     """Simulate until the folder holds so many trials; what it holds already is not simulated again.
 
     Args:
         progress: show a bar on stderr, where that is a terminal.
         stopped: asked several times a second; once it is true the simulation ends, what is finished stays on disk.
-        setup: makes what a worker needs; the simulator's by default.
+        setup: makes what a worker needs, as SimulatorSetup does, which is the default.
 
     Raises:
         ConfigError: the model cannot be read.
@@ -207,12 +210,11 @@ def simulate(
         SimulateError: the simulator failed.
     """
     began = time.monotonic()
-    info, room = collection_info(settings), int(settings.minimum_free_gb * 1e9)
+    setup = setup or SimulatorSetup(settings.plan, settings.kind, settings.model)
+    info, room = collection_info(settings, setup.settings_sha256), int(settings.minimum_free_gb * 1e9)
     # before anything slow, and before a folder is made
     check_usable(settings.out, {key: getattr(info, key) for key in INPROCESS_KIND}, room)
-    if setup is None:
-        _check_model(settings.model)
-        setup = SimulatorSetup(settings.plan, settings.kind, settings.model)
+    _check_model(settings.model)
     with ShardCollection(settings.out, info, room) as collection:
         notes = list(collection.notes)
         bar = tqdm(
@@ -342,7 +344,7 @@ def _settings_of(parsed: argparse.Namespace) -> SimulateSettings:
     return parse_settings(SimulateSettings, values, "command line")
 
 
-def main(arguments: Optional[Sequence[str]] = None, setup: Optional[Callable[[], Any]] = None) -> int:
+def main(arguments: Optional[Sequence[str]] = None, setup: Any = None) -> int:
     """Run the command.
 
     Args:

@@ -4,6 +4,7 @@ It is started by :mod:`grasp_learning.simulation.workers`, which sends a functio
 does the jobs, so that what is slow to make (a model, a catalogue) is made once.
 """
 
+import logging
 import os
 import sys
 import traceback
@@ -55,6 +56,8 @@ def _is_expected(error: Exception) -> bool:
 
 def main() -> None:
     """Run the process; its arguments are the connection's file and the parent's process id."""
+    # what goes wrong in a trial stands in its outcome; on the terminal is the progress of all
+    logging.getLogger(__package__.partition(".")[0]).setLevel(logging.ERROR)
     with Connection(int(sys.argv[1])) as connection:
         try:
             serve(connection, int(sys.argv[2]))
