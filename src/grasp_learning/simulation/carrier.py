@@ -1,8 +1,8 @@
-"""A hand without an arm: Baxter's gripper, fingers and wrist camera on a carrier that moves along x, y, z and turns.
+"""A hand without an arm: Baxter's wrist, gripper and wrist camera on a carrier that moves along x, y, z and turns.
 
-The hand is cut out of the same description as the whole robot's, so that fingers, pads, drive and camera are the same.
-The carrier's servos are as stiff, as damped and as heavy as the arm is at its fingertips, so that pressing on things
-feels alike.
+All that turns with the last joint is cut out of the same description as the whole robot's, so that fingers, pads, drive
+and camera are the same. The carrier's servos are as stiff, as damped and as heavy as the arm is at its fingertips, so
+that pressing on things feels alike.
 """
 
 import functools
@@ -28,7 +28,7 @@ PARKED = (-0.6, 0.0, 0.5, 0.0)
 # Medians over both arms' areas of what the arm's servos amount to at the fingertips of a hand that points down
 STIFFNESS = np.array([4500.0, 4600.0, 17000.0, 610.0])  # N / m, about the vertical N m / rad
 DAMPING = np.array([170.0, 200.0, 1070.0, 14.7])  # N s / m, N m s / rad
-ARM_INERTIA = np.array([0.2, 0.4, 7.1, 0.017])  # kg, kg m2: without the hand's own
+ARM_INERTIA = np.array([0.0, 0.05, 6.7, 0.017])  # kg, kg m2: without the hand's own
 MAX_FORCE = np.array([150.0, 150.0, 250.0, 15.0])  # N, N m
 MAX_SPEED = np.array([1.5, 1.5, 1.5, 4.0])  # m / s, rad / s
 
@@ -45,12 +45,12 @@ class HandCarrier(RobotPart):
         for name, stiffness, damping, inertia, force in zip(JOINTS, STIFFNESS, DAMPING, ARM_INERTIA, MAX_FORCE):
             spec.joint(name).armature = inertia
             robot_model.add_servo(spec, name, stiffness, damping, force)
-        hand = spec.body(f"{SIDE}_hand")
-        # the carrier's frame is the gripper's, upright: the hand hangs from it
-        T_carrier_hand = top_down_pose(0.0, 0.0, 0.0, 0.0) @ invert(_hand_to_gripper(SIDE))
+        wrist = spec.body(f"{SIDE}_wrist")
+        # the carrier's frame is the gripper's, upright: the wrist hangs from it
+        T_carrier_wrist = top_down_pose(0.0, 0.0, 0.0, 0.0) @ invert(_wrist_to_gripper(SIDE))
         quat = np.empty(4)
-        mujoco.mju_mat2Quat(quat, T_carrier_hand[:3, :3].ravel())
-        hand.pos, hand.quat = T_carrier_hand[:3, 3], quat
+        mujoco.mju_mat2Quat(quat, T_carrier_wrist[:3, :3].ravel())
+        wrist.pos, wrist.quat = T_carrier_wrist[:3, 3], quat
         return spec
 
     def reset(self, data: mujoco.MjData) -> None:
@@ -61,10 +61,10 @@ class HandCarrier(RobotPart):
         open_fingers(data, SIDE)
 
 
-def _hand_to_gripper(side: str) -> np.ndarray:
-    """T_hand_gripper (4, 4)."""
+def _wrist_to_gripper(side: str) -> np.ndarray:
+    """T_wrist_gripper (4, 4)."""
     robot, link, T = RobotModel(load_urdf()), f"{side}_gripper", np.eye(4)
-    while link != f"{side}_hand":
+    while link != f"{side}_wrist":
         joint = robot.parent_joint[link]
         T, link = joint.T_parent_joint @ T, joint.parent
     return T
@@ -72,12 +72,12 @@ def _hand_to_gripper(side: str) -> np.ndarray:
 
 @functools.lru_cache(maxsize=2)
 def _carrier_urdf(side: str) -> str:
-    """The description's hand and what hangs on it, below a chain of three slides and a turn."""
+    """The description's wrist and what hangs on it, below a chain of three slides and a turn."""
     description = ElementTree.fromstring(load_urdf())
     joints = {joint.find("child").get("link"): joint for joint in description.findall("joint")}
 
-    def hangs_on_hand(link: str) -> bool:
-        while link != f"{side}_hand":
+    def hangs_on_wrist(link: str) -> bool:
+        while link != f"{side}_wrist":
             if link not in joints:
                 return False
             link = joints[link].find("parent").get("link")
@@ -85,14 +85,14 @@ def _carrier_urdf(side: str) -> str:
 
     robot = ElementTree.Element("robot", name="carrier")
     robot.extend(description.findall("material"))
-    robot.extend(link for link in description.findall("link") if hangs_on_hand(link.get("name")))
-    robot.extend(joint for link, joint in joints.items() if hangs_on_hand(link) and link != f"{side}_hand")
+    robot.extend(link for link in description.findall("link") if hangs_on_wrist(link.get("name")))
+    robot.extend(joint for link, joint in joints.items() if hangs_on_wrist(link) and link != f"{side}_wrist")
     parent = "base"
     ElementTree.SubElement(robot, "link", name=parent)
     for name, kind, axis in zip(JOINTS, ("prismatic",) * 3 + ("continuous",), ("1 0 0", "0 1 0", "0 0 1", "0 0 1")):
         robot.extend(ElementTree.fromstring(_CHAIN_LINK.format(name=name, kind=kind, axis=axis, parent=parent)))
         parent = name
-    fixed = f'<joint name="{side}_hand" type="fixed"><parent link="{parent}"/><child link="{side}_hand"/></joint>'
+    fixed = f'<joint name="{side}_wrist" type="fixed"><parent link="{parent}"/><child link="{side}_wrist"/></joint>'
     robot.append(ElementTree.fromstring(fixed))
     return ElementTree.tostring(robot, encoding="unicode")
 

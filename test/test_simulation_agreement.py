@@ -1,0 +1,20 @@
+"""The gripper alone labels grasps as the whole arm does; benchmarks/bench_gripper_agreement.py looks at many more."""
+
+import os
+
+os.environ.setdefault("LP_NUM_THREADS", "1")  # before OpenGL is loaded
+
+from agreement import describe, pairs, summary  # noqa: E402
+
+
+def test_the_gripper_alone_gives_the_same_labels_as_the_arm():
+    found = [pair for seed in (3, 4) for pair in pairs(seed, 14)]
+    share, count, held = summary(found)
+    wrong = [describe(pair) for pair in found if pair.is_labelled and not pair.agrees]
+    assert count >= 20
+    assert held >= 4, "nothing was held: the labels say nothing"
+    assert share >= 0.95, "\n".join(wrong)
+    both_held = [
+        pair for pair in found if pair.is_labelled and pair.arm.value.truth_held and pair.gripper.value.truth_held
+    ]
+    assert [p.arm.value.truth_object for p in both_held] == [p.gripper.value.truth_object for p in both_held]
