@@ -1,0 +1,1 @@
+"""Training of the grasp network: data, rotation augmentation, the loop (Lightning's), and its command."""

@@ -1,0 +1,140 @@
+"""What happens around the steps: a loss that is not a number ends the training, the best network is kept, progress."""
+
+import math
+import sys
+from typing import Any, Callable, Dict, Optional
+
+import torch
+from tqdm import tqdm
+
+from grasp_learning.training.errors import DivergedError
+from grasp_learning.training.lightning_library import lightning
+
+CHECK_EVERY = 50  # steps, on a GPU: to look at each loss would make it wait
+BEST_OF = "validation/balanced_accuracy"
+
+
+class StopAtNan(lightning.Callback):
+    """Ends the training at a loss that is not a number, before it reaches a checkpoint.
+
+    The first bad step is noted on the device; a CPU is asked after each step, a GPU now and then.
+    """
+
+    def __init__(self) -> None:
+        self._first: Optional[torch.Tensor] = None
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:
+        """Look at the step's loss."""
+        loss = outputs["loss"].detach()
+        if self._first is None:
+            self._first = torch.full((), -1, device=loss.device)
+        bad = ~torch.isfinite(loss) & (self._first < 0)
+        self._first = torch.where(bad, trainer.global_step, self._first)
+        if loss.device.type == "cpu" or (batch_idx + 1) % CHECK_EVERY == 0:
+            self._raise_if_bad()
+
+    def on_validation_start(self, trainer, pl_module) -> None:
+        """Before the epoch's state is saved."""
+        self._check_all(trainer, pl_module)
+
+    def on_train_epoch_end(self, trainer, pl_module) -> None:
+        """Before the epoch's state is saved."""
+        self._check_all(trainer, pl_module)
+
+    def _check_all(self, trainer, pl_module) -> None:
+        self._raise_if_bad()
+        # the last step's update has not met a loss yet
+        if not all(bool(torch.isfinite(parameter).all()) for parameter in pl_module.parameters()):
+            raise DivergedError(_diverged(f"weights are not finite after step {trainer.global_step}"))
+
+    def _raise_if_bad(self) -> None:
+        if self._first is not None and int(self._first) >= 0:
+            raise DivergedError(_diverged(f"the loss is not a number at step {int(self._first)}"))
+
+
+def _diverged(what: str) -> str:
+    return (
+        f"{what}: the training diverged; what was saved after earlier epochs is kept. "
+        "Start again into another --out with a smaller --learning-rate or --gradient-clip"
+    )
+
+
+class KeepBest(lightning.Callback):
+    """Saves the network whenever the validation split says that it is better than all before.
+
+    Args:
+        save: called with the epoch and the figures of validation.
+    """
+
+    def __init__(self, save: Callable[[int, Dict[str, float]], None]):
+        self._save = save
+        self.best, self.epoch = -math.inf, -1
+
+    def on_validation_end(self, trainer, pl_module) -> None:
+        """Compare the epoch with the best."""
+        figures = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("valid")}
+        value = figures.get(BEST_OF, -math.inf)
+        if trainer.sanity_checking or not value > self.best:
+            return
+        self.best, self.epoch = value, trainer.current_epoch
+        if trainer.is_global_zero:
+            self._save(trainer.current_epoch, figures)
+
+    def state_dict(self) -> Dict[str, Any]:
+        """What a training that goes on needs to know."""
+        return {"best": self.best, "epoch": self.epoch}
+
+    def load_state_dict(self, state_dict: Dict[str, Any]) -> None:
+        """Take it up again."""
+        self.best, self.epoch = state_dict["best"], state_dict["epoch"]
+
+
+class Progress(lightning.Callback):
+    """One bar over all epochs on stderr, and a line for each epoch.
+
+    Args:
+        bar: whether to show the bar; it shows on a terminal only.
+    """
+
+    REFRESH = 10  # steps between looks at the loss
+
+    def __init__(self, bar: bool):
+        self._show, self._bar = bar, None
+
+    def on_train_start(self, trainer, pl_module) -> None:
+        """Show what is done already."""
+        if trainer.is_global_zero:
+            total = trainer.max_epochs * trainer.num_training_batches
+            disable = None if self._show else True
+            self._bar = tqdm(total=total, initial=trainer.global_step, desc="training", unit="step", disable=disable)
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:
+        """Count the step."""
+        if self._bar is None or self._bar.disable:
+            return
+        self._bar.update()
+        if batch_idx % self.REFRESH == 0:
+            self._bar.set_postfix(epoch=trainer.current_epoch + 1, loss=f"{float(outputs['loss']):.3f}", refresh=False)
+
+    def on_train_epoch_end(self, trainer, pl_module) -> None:
+        """One line an epoch."""
+        if self._bar is None:
+            return
+        figures = trainer.callback_metrics
+        text = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  loss {float(figures['train/loss_epoch']):.4f}"
+        if BEST_OF in figures:
+            text += f"  validation balanced accuracy {float(figures[BEST_OF]):.3f}"
+        tqdm.write(text, file=sys.stderr)
+
+    def on_train_end(self, trainer, pl_module) -> None:
+        """Leave the line to others."""
+        self._close()
+
+    def on_exception(self, trainer, pl_module, exception) -> None:
+        """Leave the line to the error."""
+        self._close()
+
+    def _close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None

@@ -1,0 +1,28 @@
+"""The one place that imports Lightning: it imports torchvision on the way, which needs its guard first."""
+
+import logging
+import warnings
+
+from grasp_learning.torchvision_guard import import_torchvision
+
+import_torchvision()
+
+import lightning.pytorch as lightning  # noqa: E402
+from lightning.pytorch.callbacks import ModelCheckpoint  # noqa: E402
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger  # noqa: E402
+from lightning.pytorch.plugins.io import TorchCheckpointIO  # noqa: E402
+from lightning.pytorch.utilities import rank_zero_only  # noqa: E402
+
+__all__ = ["CSVLogger", "ModelCheckpoint", "TensorBoardLogger", "TorchCheckpointIO", "is_first_process", "lightning"]
+
+# what it says of devices and of other products is of no use to who trains here
+logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
+warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
+warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec")
+warnings.filterwarnings("ignore", message="The number of training batches .* is smaller than the logging interval")
+
+
+def is_first_process() -> bool:
+    """Whether this is the process that writes, of those that train together."""
+    return getattr(rank_zero_only, "rank", 0) == 0

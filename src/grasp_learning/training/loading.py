@@ -1,0 +1,107 @@
+"""Samples from datasets on disk; patches that do not fit into memory stay compressed."""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from typing import Dict, List, Optional, Sequence
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from grasp_learning.dataset.reader import Dataset, DatasetError, decode_patch, iterate_dataset, require_both_classes
+from grasp_learning.dataset.schema import INNER_RATIO, STORED_SIDE, TRAIN
+from grasp_learning.training.samples import DecodedPatches, Patches, Samples, make_samples
+
+COLUMNS = ("patch", "angle", "label", "stage", "margin")
+PATCH_BYTES = STORED_SIDE * STORED_SIDE * 3
+READ_AT_ONCE = 512
+
+
+class CompressedPatches(Patches):
+    """Patches as they are stored, decoded by threads when they are taken: for more of them than fit into memory.
+
+    OpenCV decodes outside Python's lock, so that threads do what worker processes would, without copies.
+    """
+
+    ready = False
+
+    def __init__(self, pictures: Sequence[bytes], pool: ThreadPoolExecutor):
+        self._pictures, self._pool = pictures, pool
+
+    def __len__(self) -> int:
+        return len(self._pictures)
+
+    def take(self, indices: torch.Tensor) -> torch.Tensor:
+        """See :class:`Patches`.
+
+        Raises:
+            DatasetError: one cannot be decoded.
+        """
+        wanted = [self._pictures[index] for index in indices.tolist()]
+        result = np.empty((len(wanted), STORED_SIDE, STORED_SIDE, 3), np.uint8)
+        _decode_into(result, wanted, self._pool)
+        return torch.from_numpy(result).permute(0, 3, 1, 2)
+
+
+def _decode_into(result: np.ndarray, pictures: Sequence[bytes], pool: ThreadPoolExecutor) -> None:
+    for place, picture in enumerate(pool.map(decode_patch, pictures)):
+        result[place] = picture
+
+
+def load_samples(
+    paths: Sequence[str], dataset: Dataset, split: str, memory_gb: float, progress: bool = False
+) -> Optional[Samples]:
+    """Read a split of some datasets.
+
+    Args:
+        dataset: what `open_dataset(paths)` says.
+        memory_gb: patches that need more memory than this stay compressed.
+        progress: show a bar on stderr.
+
+    Returns:
+        None if the split has no row.
+
+    Raises:
+        DatasetError: a file is missing or damaged, or a value is outside its convention.
+    """
+    count = dataset.count(split)
+    if not count:
+        return None
+    pool = ThreadPoolExecutor(max_workers=os.cpu_count() or 1, thread_name_prefix="decode")
+    compress = count * PATCH_BYTES > memory_gb * 1e9
+    decoded = np.empty((0 if compress else count, STORED_SIDE, STORED_SIDE, 3), np.uint8)
+    compressed: List[bytes] = []
+    columns: Dict[str, List[np.ndarray]] = {name: [] for name in COLUMNS if name != "patch"}
+    done = 0
+    with tqdm(total=count, desc=f"reading {split}", unit="patch", disable=None if progress else True) as bar:
+        for batch in iterate_dataset(paths, split, COLUMNS, batch_size=READ_AT_ONCE):
+            pictures = batch.column("patch").to_pylist()
+            if compress:
+                compressed += pictures
+            else:
+                _decode_into(decoded[done : done + len(pictures)], pictures, pool)
+            for name, parts in columns.items():
+                parts.append(_column(batch, name))
+            done += len(pictures)
+            bar.update(len(pictures))
+    if done != count:
+        raise DatasetError(f"{', '.join(map(str, paths))}: changed while it was read; start again when it is complete")
+    patches: Patches = CompressedPatches(compressed, pool) if compress else DecodedPatches(torch.from_numpy(decoded))
+    angles, labels, stages, margin = (np.concatenate(columns[name]) for name in COLUMNS[1:])
+    return make_samples(patches, angles, labels, stages, np.where(margin, INNER_RATIO, 1.0))
+
+
+def _column(batch, name: str) -> np.ndarray:
+    column = batch.column(name)
+    # a dataset without the column has margins
+    return (column.fill_null(True) if name == "margin" else column).to_numpy(zero_copy_only=False)
+
+
+def check_trainable(dataset: Dataset, paths: Sequence[str]) -> None:
+    """Check that there is something to learn from: samples of both classes.
+
+    Raises:
+        DatasetError: there is no sample, or only one class.
+    """
+    labels = [label for label in (0, 1) if dataset.count(TRAIN, label)]
+    require_both_classes(labels, f"{', '.join(map(str, paths))}: split '{TRAIN}'")

@@ -1,0 +1,283 @@
+"""A training from its settings to a checkpoint: checks first, then Lightning's loop, then the evaluation."""
+
+import signal
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Dict, List, Optional
+
+import torch
+
+from grasp_learning.checkpoint import (
+    Checkpoint,
+    CheckpointInfo,
+    PatchGeometry,
+    load_checkpoint,
+    save_checkpoint,
+)
+from grasp_learning.config import parse_settings
+from grasp_learning.dataset.reader import Dataset, open_dataset
+from grasp_learning.dataset.schema import SPAN_TOLERANCE, TEST_SPLITS, TRAIN, VALIDATION
+from grasp_learning.network import GraspNetwork, NetworkSettings, initialise_from_imagenet
+from grasp_learning.storage import file_sha256
+from grasp_learning.training.callbacks import KeepBest, Progress, StopAtNan
+from grasp_learning.training.data import GraspData
+from grasp_learning.training.errors import TrainingError, TrainingInterrupted
+from grasp_learning.training.evaluation import evaluate
+from grasp_learning.training.features import Features, compute_features
+from grasp_learning.training.folder import (
+    BEST_FILE,
+    LOGS_FOLDER,
+    MODEL_FILE,
+    STATE_FILE,
+    DurableState,
+    claim,
+    kind_of,
+    locked,
+    next_run,
+    write_metrics,
+)
+from grasp_learning.training.hardware import accelerator_of, local_device, precision_of
+from grasp_learning.training.lightning_library import (
+    CSVLogger,
+    ModelCheckpoint,
+    TensorBoardLogger,
+    is_first_process,
+    lightning,
+)
+from grasp_learning.training.loading import check_trainable, load_samples
+from grasp_learning.training.module import GraspModule
+from grasp_learning.training.samples import Samples
+from grasp_learning.training.settings import TrainSettings
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """A finished training.
+
+    Attributes:
+        checkpoint: the network's file.
+        sha256: of the file; empty in the processes that only help.
+        metrics: "test_novel/balanced_accuracy" and the like, for each split that the datasets have.
+        finished_before: whether there was nothing left to do.
+    """
+
+    checkpoint: Path
+    sha256: str
+    metrics: Dict[str, float]
+    finished_before: bool = False
+
+
+def train(settings: TrainSettings) -> TrainResult:
+    """Train a network, or go on with a training that was interrupted.
+
+    Raises:
+        DatasetError: a dataset is missing, damaged, empty, has one class only, or mixes patch geometries.
+        CheckpointError: `init` cannot be used, or the result cannot be written.
+        NetworkError: the weights of the convolutions cannot be used.
+        TrainingError: the settings do not fit the data, the folder or the machine; the training diverged or was
+            interrupted; the disk is full.
+    """
+    accelerator = accelerator_of(settings)
+    dataset = open_dataset(settings.data)
+    check_trainable(dataset, settings.data)
+    parent = load_checkpoint(settings.init) if settings.init else None
+    if parent is not None:
+        _check_parent(parent, dataset, settings)
+    job = _Job(settings, dataset, parent, accelerator)
+    if not is_first_process():
+        return job.run()
+    with locked(job.folder):
+        claim(job.folder, job.kind())
+        # the global generator is reseeded in each step; whoever called has theirs back afterwards
+        with torch.random.fork_rng(enabled=accelerator == "cpu"):
+            return job.result_of_before() or job.run()
+
+
+def _check_parent(parent: Checkpoint, dataset: Dataset, settings: TrainSettings) -> None:
+    if parent.info.variant != settings.variant:
+        raise TrainingError(
+            f"{parent.path}: is of variant '{parent.info.variant}', this training of '{settings.variant}'; "
+            f"start with --variant {parent.info.variant} or another --init"
+        )
+    ours, theirs = dataset.geometry.span, float(parent.info.training.get("patch_span", 0.0))
+    if ours and theirs and abs(ours / theirs - 1) > SPAN_TOLERANCE:
+        raise TrainingError(
+            f"{parent.path}: was trained on patches that span {theirs:.4f} m at a distance of 1 m, the datasets' span "
+            f"{ours:.4f} m; export them with the same footprint and scale, or choose another --init"
+        )
+
+
+class _Job:
+    """What the parts of one training share."""
+
+    def __init__(self, settings: TrainSettings, dataset: Dataset, parent: Optional[Checkpoint], accelerator: str):
+        self.settings, self.dataset, self.parent, self.accelerator = settings, dataset, parent, accelerator
+        self.folder = Path(settings.out)
+
+    def kind(self) -> Dict[str, Any]:
+        """What makes this training the one that lies in the folder."""
+        weights = "" if self.parent else self.settings.weights
+        if weights not in ("", "none", "imagenet") and Path(weights).is_file():
+            weights = file_sha256(weights)
+        parent = self.parent.sha256 if self.parent else ""
+        return {**kind_of(self.settings, self.dataset.identity, parent), "weights": weights}
+
+    def result_of_before(self) -> Optional[TrainResult]:
+        """The result of a training that has finished already."""
+        path = self.folder / MODEL_FILE
+        if not path.exists():
+            return None
+        found = load_checkpoint(path)
+        return TrainResult(path, found.sha256, dict(found.info.metrics), finished_before=True)
+
+    def run(self) -> TrainResult:
+        """Train, evaluate, save."""
+        settings = self.settings
+        train_samples = self._load(TRAIN)
+        validation = self._load(VALIDATION)
+        network = self._network()
+        data = GraspData(settings, train_samples, validation, self._features(network, train_samples))
+        module = GraspModule(network, settings, data.steps_per_epoch)
+        trainer = self._trainer(module)
+        state = self.folder / STATE_FILE
+        _fit(trainer, module, data, state if state.exists() else None)
+        if not trainer.is_global_zero:
+            return TrainResult(self.folder / MODEL_FILE, "", {})
+        return self._finish(module.network, validation)
+
+    def _load(self, split: str) -> Optional[Samples]:
+        settings = self.settings
+        return load_samples(settings.data, self.dataset, split, settings.memory_gb, settings.progress)
+
+    def _network(self) -> GraspNetwork:
+        settings = self.settings
+        values = {"variant": settings.variant, **settings.network}
+        if self.parent is not None:
+            values = {**self.parent.network.settings.model_dump(), **settings.network}
+            weights = {name: tensor.clone() for name, tensor in self.parent.network.state_dict().items()}
+            return GraspNetwork(parse_settings(NetworkSettings, values, "network"), state=weights).train()
+        network = GraspNetwork(
+            parse_settings(NetworkSettings, values, "network"), torch.Generator().manual_seed(settings.seed)
+        )
+        if settings.weights != "none" and not (self.folder / STATE_FILE).exists():
+            initialise_from_imagenet(network, "download" if settings.weights == "imagenet" else settings.weights)
+        return network.train()
+
+    def _features(self, network: GraspNetwork, samples: Samples) -> Optional[Features]:
+        settings = self.settings
+        if not settings.freeze_convolutions:
+            return None
+        return compute_features(
+            network,
+            samples,
+            1 if settings.augment == "none" else settings.rotations,
+            settings.seed,
+            settings.memory_gb,
+            local_device(self.accelerator),
+            precision_of(settings, self.accelerator) == "bf16-mixed",
+            settings.progress,
+        )
+
+    def _trainer(self, module: GraspModule) -> lightning.Trainer:
+        settings = self.settings
+        run = next_run(self.folder)
+        callbacks: List[lightning.Callback] = [
+            StopAtNan(),
+            KeepBest(lambda epoch, metrics: self._save(BEST_FILE, module.network, metrics)),
+            Progress(settings.progress),
+            # one file, after each epoch; Lightning calls it last, when the others' states are those of the epoch's end
+            ModelCheckpoint(
+                self.folder,
+                Path(STATE_FILE).stem,
+                save_top_k=1,
+                every_n_epochs=1,
+                save_on_train_epoch_end=True,
+                enable_version_counter=False,
+            ),
+        ]
+        return lightning.Trainer(
+            default_root_dir=self.folder,
+            accelerator=self.accelerator,
+            devices=settings.devices,
+            num_nodes=settings.num_nodes,
+            strategy=settings.strategy,
+            precision=precision_of(settings, self.accelerator),
+            max_epochs=settings.resolved_epochs,
+            logger=[cls(self.folder, LOGS_FOLDER, run) for cls in (CSVLogger, TensorBoardLogger)],
+            callbacks=callbacks,
+            plugins=[DurableState()],
+            benchmark=self.accelerator == "cuda",
+            use_distributed_sampler=False,
+            num_sanity_val_steps=0,
+            log_every_n_steps=10,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
+
+    def _finish(self, network: GraspNetwork, validation: Optional[Samples]) -> TrainResult:
+        best = self.folder / BEST_FILE
+        if self.settings.select == "best" and best.exists():
+            network = load_checkpoint(best).network
+        network.to(local_device(self.accelerator))
+        metrics: Dict[str, float] = {}
+        for split in (VALIDATION, *TEST_SPLITS):
+            samples = validation if split == VALIDATION else self._load(split)
+            if samples is not None:
+                metrics.update(evaluate(network, samples, self.settings.batch_size).metrics(split))
+        write_metrics(self.folder, metrics)
+        sha256 = self._save(MODEL_FILE, network, metrics)
+        return TrainResult(self.folder / MODEL_FILE, sha256, metrics)
+
+    def _save(self, name: str, network: GraspNetwork, metrics: Dict[str, float]) -> str:
+        dataset, settings = self.dataset, self.settings
+        count, successes = dataset.count(TRAIN), dataset.count(TRAIN, 1)
+        names = ", ".join(Path(path).name for path in settings.data)
+        facts = {
+            "dataset_identity": dataset.identity,
+            "patch_span": dataset.geometry.span,
+            "epochs": settings.resolved_epochs,
+            "learning_rate": settings.resolved_rate,
+            "schedule": settings.resolved_schedule,
+            "warm_up": settings.resolved_warm_up,
+        }
+        movable = {"data", "out", "init", "progress"}
+        info = CheckpointInfo.of(
+            network,
+            stage=settings.stage,
+            dataset=f"{names}: {count} trials, {successes} successes",
+            samples=count,
+            metrics=metrics,
+            training={**settings.model_dump(exclude=movable), **facts},
+            seed=settings.seed,
+            parent_sha256=self.parent.sha256 if self.parent else "",
+            patch=PatchGeometry(side=dataset.geometry.patch_size),
+        )
+        return save_checkpoint(self.folder / name, network, info)
+
+
+def _fit(trainer: lightning.Trainer, module: GraspModule, data: GraspData, state: Optional[Path]) -> None:
+    """Run the loop.
+
+    Raises:
+        TrainingInterrupted: by Ctrl-C or SIGTERM.
+    """
+    in_main = threading.current_thread() is threading.main_thread()
+    handler = signal.getsignal(signal.SIGINT) if in_main else None
+    try:
+        trainer.fit(module, data, ckpt_path=None if state is None else str(state))
+    except SystemExit:
+        # Lightning leaves the process after Ctrl-C and at SIGTERM
+        raise TrainingInterrupted(_how_to_go_on(trainer)) from None
+    finally:
+        if in_main:
+            signal.signal(signal.SIGINT, handler)
+    if trainer.interrupted:
+        raise TrainingInterrupted(_how_to_go_on(trainer))
+
+
+def _how_to_go_on(trainer: lightning.Trainer) -> str:
+    return (
+        f"stopped in epoch {trainer.current_epoch + 1} of {trainer.max_epochs}; "
+        f"the {trainer.current_epoch} epochs before it are saved, start the same command again to go on"
+    )
