@@ -10,12 +10,12 @@ import cv2
 import numpy as np
 import rospy
 from cv_bridge import CvBridge, CvBridgeError
-from geometry_msgs.msg import Point, Point32
+from geometry_msgs.msg import Point, Point32, Pose, Quaternion
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, RegionOfInterest
 
 from grasp_learning import trial as trial_module
-from grasp_learning.geometry import NUM_BINS, Camera
-from grasp_learning.msg import Grasp, GraspPrior, PickResult, Region, Trial
+from grasp_learning.geometry import NUM_BINS, Camera, bin_to_angle, wrap_angle
+from grasp_learning.msg import Grasp, GraspPrior, PickResult, RankedGrasp, Region, Trial
 from grasp_learning.trial import Outcome, PickReading, Prior
 
 BASE_FRAME = "base"
@@ -24,6 +24,13 @@ COLOR_ENCODINGS = ("bgr8", "rgb8", "bgra8", "rgba8", "mono8", "8UC1", "8UC3", "8
 DEPTH_ENCODINGS = ("16UC1", "mono16", "32FC1")
 # What drivers mean by encodings that name no colours
 _UNNAMED_COLORS = {"8UC1": "mono8", "8UC3": "bgr8", "8UC4": "bgra8"}
+_TO_BGR = {
+    "bgr8": None,
+    "rgb8": cv2.COLOR_RGB2BGR,
+    "bgra8": cv2.COLOR_BGRA2BGR,
+    "rgba8": cv2.COLOR_RGBA2BGR,
+    "mono8": cv2.COLOR_GRAY2BGR,
+}
 
 _bridge = CvBridge()
 
@@ -138,6 +145,43 @@ def prior_from_msg(message: GraspPrior) -> Optional[Prior]:
     )
 
 
+def ranked_to_msg(
+    place, patch_size: int, stamp: float, frame_id: str, T_base_gripper: Optional[np.ndarray] = None
+) -> RankedGrasp:
+    """RankedGrasp.msg of a predictor's RankedPlace.
+
+    Args:
+        patch_size: side of the patches (px).
+        stamp, frame_id: of the picture.
+        T_base_gripper: (4, 4) pose when the fingers close; None where it is not known.
+    """
+    message = RankedGrasp(
+        u=place.u,
+        v=place.v,
+        theta_image=float(bin_to_angle(place.bin)),
+        bin=place.bin,
+        score=place.score,
+        probabilities=np.asarray(place.probabilities, float).tolist(),
+        patch_size=patch_size,
+        pose_known=T_base_gripper is not None,
+    )
+    message.header.stamp, message.header.frame_id = to_time(stamp), frame_id
+    if T_base_gripper is not None:
+        message.pose.header.stamp, message.pose.header.frame_id = message.header.stamp, BASE_FRAME
+        message.pose.pose = _pose_msg(T_base_gripper)
+        closing = T_base_gripper[:2, 1]
+        message.theta = float(wrap_angle(np.arctan2(closing[1], closing[0])))
+    return message
+
+
+def _pose_msg(T: np.ndarray) -> Pose:
+    # only here: most nodes convert no pose, and need not wait for MuJoCo
+    from grasp_learning.motion.kinematics import quaternion
+
+    w, x, y, z = (float(value) for value in quaternion(T[:3, :3]))
+    return Pose(Point(*(float(value) for value in T[:3, 3])), Quaternion(x, y, z, w))
+
+
 _READING_FIELDS = ("force", "position", "gripping", "contact", "truth_known", "truth_held", "truth_object")
 
 
@@ -215,11 +259,10 @@ def image_from_msg(message: Image) -> np.ndarray:
     """
     if message.encoding not in COLOR_ENCODINGS:
         raise EncodingError(f"encoding '{message.encoding}', expected one of {', '.join(COLOR_ENCODINGS)}")
-    named = _UNNAMED_COLORS.get(message.encoding)
     array = _array(message)
-    if named is None and message.encoding == "bgr8":
-        return array
-    return _bridge.imgmsg_to_cv2(_renamed(message, named), "bgr8")
+    encoding = _UNNAMED_COLORS.get(message.encoding, message.encoding)
+    conversion = _TO_BGR[encoding]
+    return array if conversion is None else cv2.cvtColor(array, conversion)
 
 
 def depth_from_msg(message: Image) -> np.ndarray:
@@ -244,18 +287,15 @@ def _array(message: Image) -> np.ndarray:
             f"{message.width} x {message.height} picture with rows of {message.step} bytes "
             f"holds {len(message.data)} bytes, expected {message.step * message.height}"
         )
-    try:
-        return _bridge.imgmsg_to_cv2(message, "passthrough")
-    except (CvBridgeError, TypeError, ValueError) as error:
-        raise SizeError(f"{message.width} x {message.height} picture, encoding {message.encoding}: {error}") from None
-
-
-def _renamed(message: Image, encoding: Optional[str]) -> Image:
-    if encoding is None:
-        return message
-    return Image(
-        message.header, message.height, message.width, encoding, message.is_bigendian, message.step, message.data
-    )
+    kind, channels = _bridge.encoding_to_dtype_with_channels(message.encoding)
+    dtype = np.dtype(kind).newbyteorder(">" if message.is_bigendian else "<")
+    row = message.width * channels * dtype.itemsize
+    if message.step < row:
+        raise SizeError(f"rows of {message.step} bytes, expected {row} for {message.width} px of {message.encoding}")
+    # not imgmsg_to_cv2: Noetic's takes what pads a row for pixels
+    rows = np.frombuffer(message.data, np.uint8, message.step * message.height).reshape(message.height, message.step)
+    array = np.ascontiguousarray(rows[:, :row]).view(dtype).reshape(message.height, message.width, channels)
+    return array[..., 0] if channels == 1 else array
 
 
 def image_to_msg(image: np.ndarray, encoding: str, stamp: float, frame_id: str = "") -> Image:

@@ -11,17 +11,16 @@ Subscribes, each only while a picture is taken:
     (sensor_msgs/CameraInfo), robot/joint_states (sensor_msgs/JointState).
 Parameters:
     robot_description (str): URDF from which the camera's pose follows; without it the package's own description.
-    ~calibration (str): calibration file with the table; '' is that of the simulation. ~mode (str, 'random').
+    ~calibration (str): calibration file with the table; '' is that of the simulation. ~mode (str, 'random'): 'random',
+    'staged' (a grasp drawn by what a model thinks of it) or 'best'. ~model (str): checkpoint file of the latter two.
     ~seed (int, 0): of the draws, with ~data (str, ''), the folder of the collection; see grasp_learning.seeding.
     All keys of config/grasp_sampler.yaml.
 
-Wrong parameters end the node with one line on stderr and exit code 1.
+Wrong parameters, and a model that cannot be used, end the node with one line on stderr and exit code 1.
 """
 
 import dataclasses
 import sys
-import threading
-from typing import Tuple
 
 import numpy as np
 import rospy
@@ -31,18 +30,21 @@ from sensor_msgs.msg import Image
 from grasp_learning import drawing
 from grasp_learning.config import ConfigError, Settings, parse_settings
 from grasp_learning.execution.faults import SensorFault
-from grasp_learning.motion.kinematics import Kinematics
 from grasp_learning.patches import patch_box
+from grasp_learning.predictor.settings import PredictorSettings
+from grasp_learning.ranked_grasps import typical_patch_side
 from grasp_learning.ros import conversions
-from grasp_learning.ros.camera_client import JOINT_STATES, CameraTimeouts, Frame, FreshImage, JointWatch
+from grasp_learning.ros.camera_client import CameraTimeouts, Frame
 from grasp_learning.ros.node_setup import private_parameters, robot_model, workcell_calibration
-from grasp_learning.sampling import SamplerSettings, create_sampler
+from grasp_learning.ros.wrist_camera import WristCamera
+from grasp_learning.sampling import GUIDED, GraspSampler, SamplerSettings, create_sampler
 from grasp_learning.seeding import Draws
 from grasp_learning.srv import SampleGrasp, SampleGraspResponse
 from grasp_learning.storage import CollectionError
 from grasp_learning.trial import ARMS, Grasp, Outcome, Region
 
 STREAM = 1  # of random numbers; roi_sampler has another
+WARM_UP = (1280, 800)  # px, size of the picture for which a model is prepared
 
 
 class GraspSamplerSettings(Settings):
@@ -50,38 +52,58 @@ class GraspSamplerSettings(Settings):
 
     calibration: str = ""
     mode: str = "random"
+    model: str = ""
     seed: int = Field(0, ge=0)
     data: str = ""
     jpeg_quality: int = Field(90, ge=1, le=100)
     timeouts: CameraTimeouts = CameraTimeouts()
     sampler: SamplerSettings = SamplerSettings()
+    predictor: PredictorSettings = PredictorSettings()
 
 
-class GraspSampler:
+def make_sampler(settings: GraspSamplerSettings) -> GraspSampler:
+    """The sampler that the settings ask for.
+
+    Raises:
+        ConfigError: the mode is unknown, or its model cannot be used.
+    """
+    if settings.mode not in GUIDED:
+        return create_sampler(settings.mode, settings.sampler)
+    if not settings.model:
+        raise ConfigError(f"{rospy.get_name()}: key 'model' is empty: mode '{settings.mode}' needs a checkpoint file")
+    # torch takes seconds to import, and random collection does without
+    from grasp_learning.checkpoint import CheckpointError
+    from grasp_learning.predictor.predictor import Predictor
+
+    try:
+        predictor = Predictor(settings.model, settings.predictor)
+    except CheckpointError as error:
+        raise ConfigError(str(error)) from None
+    sampler = create_sampler(settings.mode, settings.sampler, predictor)
+    predictor.warm_up(*WARM_UP, typical_patch_side(WARM_UP[0]))
+    rospy.loginfo("grasps are chosen by %s (%s)", settings.model, predictor.checkpoint.sha256[:12])
+    return sampler
+
+
+class GraspSamplerNode:
     """See the module's docstring."""
 
     def __init__(self, settings: GraspSamplerSettings):
         self._settings = settings
         self._draws = Draws(settings.seed, STREAM, settings.data)
         self._table_z = workcell_calibration(settings.calibration).table.z
-        self._sampler = create_sampler(settings.mode, settings.sampler)
+        self._sampler = make_sampler(settings)
         robot = robot_model()
-        self._kinematics = {arm: Kinematics(robot, arm) for arm in ARMS}
-        self._cameras = {arm: self._camera_client(arm) for arm in ARMS}
-        self._lock = threading.Lock()  # kinematics are not for several threads at once
+        self._cameras = {arm: WristCamera(arm, robot, settings.timeouts) for arm in ARMS}
         self._overlay = rospy.Publisher("~overlay", Image, queue_size=1, latch=True)
         rospy.Service("~sample", SampleGrasp, self._on_sample)
-
-    def _camera_client(self, arm: str) -> FreshImage:
-        camera = f"cameras/{arm}_hand_camera"
-        return FreshImage(f"{camera}/image", f"{camera}/camera_info", timeouts=self._settings.timeouts)
 
     def _on_sample(self, request) -> SampleGraspResponse:
         region = conversions.region_from_msg(request.region)
         if region.arm not in ARMS:
             raise rospy.ServiceException(f"the region's arm '{region.arm}' is unknown; choose from {', '.join(ARMS)}")
         try:
-            frame, T_base_camera = self._look(region.arm)
+            frame, T_base_camera = self._cameras[region.arm].look()
             rng = self._draws.generator(region.arm)
         except (SensorFault, CollectionError) as error:
             rospy.logwarn("%s", error)
@@ -93,25 +115,12 @@ class GraspSampler:
         response = SampleGraspResponse(outcome=str(step.outcome), message=step.message, camera_info=frame.info)
         quality = self._settings.jpeg_quality
         response.image = conversions.image_to_compressed(frame.image, frame.stamp, frame.frame_id, quality)
+        response.prior = conversions.prior_to_msg(step.prior, frame.stamp)
         if step.value is not None:
             grasp = dataclasses.replace(step.value, stamp=frame.stamp)
             response.grasp = conversions.grasp_to_msg(grasp)
             self._show(frame, T_base_camera, region, grasp)
         return response
-
-    def _look(self, arm: str) -> Tuple[Frame, np.ndarray]:
-        """A fresh wrist picture and the camera's pose at its time."""
-        with JointWatch(JOINT_STATES, self._settings.timeouts) as watch:
-            frame = self._cameras[arm].grab(joints=watch)
-            joints = watch.at(frame.stamp)
-        kinematics = self._kinematics[arm]
-        missing = [name for name in kinematics.joint_names if name not in joints]
-        if missing:
-            raise SensorFault(
-                f"{rospy.resolve_name(JOINT_STATES)} has no {', '.join(missing)}: is this robot a Baxter?"
-            )
-        with self._lock:
-            return frame, kinematics.T_base_camera([joints[name] for name in kinematics.joint_names])
 
     def _show(self, frame: Frame, T_base_camera: np.ndarray, region: Region, grasp: Grasp) -> None:
         if self._overlay.get_num_connections() == 0:
@@ -138,7 +147,7 @@ def main() -> None:
     rospy.init_node("grasp_sampler")
     try:
         settings = parse_settings(GraspSamplerSettings, private_parameters(), rospy.get_name())
-        GraspSampler(settings)
+        GraspSamplerNode(settings)
     except (ConfigError, CollectionError) as error:
         rospy.logfatal("%s", error)
         sys.exit(1)
