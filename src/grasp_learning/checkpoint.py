@@ -274,18 +274,14 @@ def load_checkpoint(path) -> Checkpoint:
 def _read_metadata(path: Path, file: BinaryIO) -> Dict[str, str]:
     """Metadata of an open safetensors file: 8 bytes with the header's length, then the header as JSON."""
     start = file.read(8)
-    if start[:2] == b"PK" or start[:1] == b"\x80":
-        raise CheckpointError(
-            f"{path}: is a pickled PyTorch file, which can run any code when it is read; "
-            "expected a .safetensors file that was written by `rosrun grasp_learning train`"
-        )
     length = int.from_bytes(start, "little")
     if len(start) < 8:
         raise CheckpointError(f"{path}: is truncated ({len(start)} bytes); copy it again")
     if not 2 <= length <= LARGEST_HEADER:
-        raise CheckpointError(
-            f"{path}: is not a safetensors file; expected one written by `rosrun grasp_learning train`"
-        )
+        kind = "is not a safetensors file"
+        if start[:2] == b"PK" or start[:1] == b"\x80":
+            kind = "is a pickled PyTorch file, which can run any code when it is read"
+        raise CheckpointError(f"{path}: {kind}; expected a .safetensors file written by `rosrun grasp_learning train`")
     text = file.read(length)
     if len(text) < length:
         raise CheckpointError(f"{path}: is truncated within its header; copy it again")
@@ -300,8 +296,7 @@ def _read_metadata(path: Path, file: BinaryIO) -> Dict[str, str]:
 def _parse_info(path: Path, metadata: Mapping[str, str]) -> CheckpointInfo:
     if metadata.get("format") != FORMAT:
         raise CheckpointError(
-            f"{path}: holds no description of a grasp network; "
-            "expected a file that was written by `rosrun grasp_learning train`"
+            f"{path}: holds no description of a grasp network; expected a file written by `rosrun grasp_learning train`"
         )
     version = metadata.get("format_version", "")
     if version != str(FORMAT_VERSION):
@@ -358,9 +353,11 @@ def _check_golden(path: Path, network: GraspNetwork, pictures: torch.Tensor, log
         found = _golden_logits(network, pictures)
     except NetworkError as error:
         raise CheckpointError(f"{path}: its golden pictures are damaged ({error}); {RETRAIN}") from None
+    if found.shape != logits.shape:
+        raise CheckpointError(f"{path}: its golden logits are damaged (shape {tuple(logits.shape)}); {RETRAIN}")
     spread, size = float(logits.max() - logits.min()), float(logits.abs().max())
     tolerance = GOLDEN_TOLERANCE_OF_SPREAD * spread + GOLDEN_TOLERANCE_OF_SIZE * size
-    wrong = float((found - logits).abs().max()) if found.shape == logits.shape else float("inf")
+    wrong = float((found - logits).abs().max())
     # written so that a NaN is wrong, too
     if not wrong <= tolerance:
         raise CheckpointError(
