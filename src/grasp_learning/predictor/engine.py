@@ -25,16 +25,16 @@ class Engine:
     def __init__(self, network: GraspNetwork, precision: str = "auto"):
         bf16 = precision == "bf16" or (precision == "auto" and has_bf16())
         self.dtype = torch.bfloat16 if bf16 else torch.float32
-        self._network = copy.deepcopy(network).eval().requires_grad_(False)
-        self._network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        for layers in self._network.children():  # but not the normalisation, which is the network's own
+        self.network = copy.deepcopy(network).eval().requires_grad_(False)
+        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        for layers in self.network.children():  # but not the normalisation, which is the network's own
             layers.to(self.dtype)
         self.input_side, self.num_bins = network.input_side, network.num_bins
 
     @torch.inference_mode()
     def evaluate(self, patches: torch.Tensor) -> np.ndarray:
         """Probabilities (n, 18) of patches (n, side, side, 3) uint8 BGR."""
-        return self._probabilities(self._network(self._input(patches)))
+        return self._probabilities(self.network(self._input(patches)))
 
     @torch.inference_mode()
     def pooled_everywhere(self, pictures: torch.Tensor) -> torch.Tensor:
@@ -43,17 +43,17 @@ class Engine:
         Returns:
             (n, 256, h', w'); a patch that begins at cell (i, j) has the cells i, i + 2 ... i + 10 and j, j + 2 ...
         """
-        features = self._network.convolve(self._input(pictures))
-        return functional.max_pool2d(features, self._network.last_pool.kernel_size, stride=1)
+        features = self.network.convolve(self._input(pictures))
+        return functional.max_pool2d(features, self.network.last_pool.kernel_size, stride=1)
 
     @torch.inference_mode()
     def classify(self, pooled: torch.Tensor) -> np.ndarray:
         """Probabilities (n, 18) of pooled features (n, 256, 6, 6)."""
-        return self._probabilities(self._network.classify(pooled))
+        return self._probabilities(self.network.classify(pooled))
 
     def _input(self, pictures: torch.Tensor) -> torch.Tensor:
         # the mean is taken off before the precision is cut
-        return self._network.normalise(pictures).to(self.dtype).contiguous(memory_format=torch.channels_last)
+        return self.network.normalise(pictures).to(self.dtype).contiguous(memory_format=torch.channels_last)
 
     def _probabilities(self, logits: torch.Tensor) -> np.ndarray:
-        return self._network.probabilities(logits.float()).numpy()
+        return self.network.probabilities(logits.float()).numpy()
