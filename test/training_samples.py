@@ -22,7 +22,7 @@ def encoded(picture):
     return cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 95])[1].tobytes()
 
 
-def bar_rows(count, rng, split="train", stage=0, name="bars", noise=8.0, tolerance=np.radians(30)):
+def bar_rows(count, rng, split="train", stage=0, name="bars", noise=8.0, tolerance=np.pi / 6):
     """Rows of trials on bars at random angles; half of them grasp across, and hold."""
     rows = []
     for number in range(count):

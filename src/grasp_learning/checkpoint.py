@@ -78,6 +78,7 @@ class CheckpointInfo(Settings):
     Attributes:
         variant: of the network, "paper" or "released".
         dropout: of its training.
+        fc6, fc7: units of the fully connected layers.
         stage: of the curriculum; 0 is trained on random trials only.
         dataset: what it was trained on, in words.
         samples: how many trials that were.
@@ -95,6 +96,8 @@ class CheckpointInfo(Settings):
 
     variant: Literal["paper", "released"]
     dropout: float = Field(0.5, ge=0, lt=1)
+    fc6: int = Field(4096, ge=1)
+    fc7: int = Field(1024, ge=1)
     stage: int = Field(0, ge=0)
     dataset: str = ""
     samples: int = Field(0, ge=0)
@@ -115,6 +118,8 @@ class CheckpointInfo(Settings):
         facts: Dict[str, Any] = {
             "variant": network.variant,
             "dropout": network.settings.dropout,
+            "fc6": network.settings.fc6,
+            "fc7": network.settings.fc7,
             "input_side": network.input_side,
             "normalisation": NORMALISATIONS[network.variant],
             "created": utc_now(),
@@ -344,7 +349,8 @@ def _parse_tensors(path: Path, content: bytes) -> Tuple[Dict[str, torch.Tensor],
 
 
 def _network_of(info: CheckpointInfo, weights: Mapping[str, torch.Tensor]) -> GraspNetwork:
-    network = GraspNetwork(NetworkSettings(variant=info.variant, dropout=info.dropout), state=weights)
+    settings = NetworkSettings(variant=info.variant, dropout=info.dropout, fc6=info.fc6, fc7=info.fc7)
+    network = GraspNetwork(settings, state=weights)
     return network.eval().requires_grad_(False)
 
 

@@ -55,10 +55,13 @@ class NetworkSettings(Settings):
     Attributes:
         variant: "paper" or "released".
         dropout: probability with which a unit of fc6 and fc7 is silent in training.
+        fc6, fc7: units of the fully connected layers; the paper's by default.
     """
 
     variant: Literal["paper", "released"] = "paper"
     dropout: float = Field(0.5, ge=0, lt=1)
+    fc6: int = Field(4096, ge=1)
+    fc7: int = Field(1024, ge=1)
 
 
 class GraspNetwork(nn.Module):
@@ -79,6 +82,9 @@ class GraspNetwork(nn.Module):
         NetworkError: `state` has other names or shapes than this network.
     """
 
+    input_mean: torch.Tensor
+    input_std: torch.Tensor
+
     def __init__(
         self,
         settings: Optional[NetworkSettings] = None,
@@ -94,9 +100,9 @@ class GraspNetwork(nn.Module):
         with torch.device("meta"):
             self.features = released_features() if self.variant == "released" else _torchvision_features()
             self.last_pool = nn.MaxPool2d(kernel_size=3, stride=2)
-            self.fc6 = nn.Linear(CHANNELS * POOLED_SIDE**2, 4096)
-            self.fc7 = nn.Linear(4096, 1024)
-            self.head = nn.Linear(1024, NUM_BINS if self.variant == "released" else 2 * NUM_BINS)
+            self.fc6 = nn.Linear(CHANNELS * POOLED_SIDE**2, self.settings.fc6)
+            self.fc7 = nn.Linear(self.settings.fc6, self.settings.fc7)
+            self.head = nn.Linear(self.settings.fc7, NUM_BINS if self.variant == "released" else 2 * NUM_BINS)
         self.dropout = nn.Dropout(self.settings.dropout)
         if state is None:
             self.to_empty(device="cpu")

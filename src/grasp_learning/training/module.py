@@ -1,7 +1,7 @@
 """One step of the training, its optimiser and its rate, as Lightning takes them."""
 
 import math
-from typing import Any, Dict
+from typing import Any
 
 import torch
 
@@ -24,7 +24,8 @@ class GraspModule(lightning.LightningModule):
 
     def __init__(self, network: GraspNetwork, settings: TrainSettings, steps_per_epoch: int):
         super().__init__()
-        self.network = network.to(memory_format=torch.channels_last)
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network = network
         self._settings, self._steps = settings, steps_per_epoch
         self._sums = torch.zeros(6, dtype=torch.float64)
         if settings.freeze_convolutions:
@@ -83,7 +84,7 @@ class GraspModule(lightning.LightningModule):
         if self._settings.gradient_clip:
             torch.nn.utils.clip_grad_norm_(self.network.parameters(), self._settings.gradient_clip)
 
-    def configure_optimizers(self) -> Dict[str, Any]:
+    def configure_optimizers(self) -> Any:
         """SGD with momentum; warm-up, then the schedule."""
         settings = self._settings
         optimizer = torch.optim.SGD(
