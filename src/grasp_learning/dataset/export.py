@@ -13,8 +13,10 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence
 
+from pydantic import Field
 from tqdm import tqdm
 
+from grasp_learning.config import ConfigError, Settings, parse_settings
 from grasp_learning.dataset.folder import DatasetFolder, SourceInfo, part_metadata, source_name
 from grasp_learning.dataset.reader import DatasetError
 from grasp_learning.dataset.released import import_released, is_released
@@ -36,7 +38,7 @@ from grasp_learning.storage_errors import readable
 
 PART_ROWS = 1000
 NO_FILE = "bag or shard missing or incomplete"
-DAMAGED = "picture missing or damaged"
+DAMAGED = "picture missing, damaged, or without the whole patch"
 
 
 class Source(NamedTuple):
@@ -87,17 +89,28 @@ def open_source(folder) -> Source:
     )
 
 
+class _GraspLine(Settings):
+    """What the export reads of a labelled trial's line."""
+
+    u: float
+    v: float
+    theta_image: float = Field(ge=0, lt=math.pi)
+    bin: int = Field(ge=0, lt=NUM_BINS)
+    patch_size: int = Field(ge=1)
+    stage: int = Field(ge=0)
+    mode: str
+
+
 def _check_grasp(folder: Path, line: Mapping[str, Any]) -> None:
     where = f"{folder / TRIALS_FILE}, trial {line['number']}"
-    for key in ("u", "v", "theta_image", "bin", "patch_size", "stage", "mode"):
-        if line.get(key) is None:
-            raise DatasetError(f"{where}: key '{key}' is missing, though the trial has a label; repair the line")
-    angle, index = line["theta_image"], line["bin"]
-    if not 0 <= angle < math.pi:
-        raise DatasetError(f"{where}: theta_image is {angle!r}, expected rad in [0, pi); repair the line")
-    if index not in range(NUM_BINS) or index != angle_to_bin(angle):
+    try:
+        grasp = parse_settings(_GraspLine, {key: line.get(key) for key in _GraspLine.model_fields}, where)
+    except ConfigError as error:
+        raise DatasetError(f"{str(error).splitlines()[0]}; repair the line") from None
+    expected = angle_to_bin(grasp.theta_image)
+    if grasp.bin != expected:
         raise DatasetError(
-            f"{where}: bin is {index!r}, expected {angle_to_bin(angle)}, the bin of theta_image {angle:.4f}; "
+            f"{where}: key 'bin' is {grasp.bin}, expected {expected}, the bin of theta_image {grasp.theta_image:.4f}; "
             "repair the line"
         )
 
