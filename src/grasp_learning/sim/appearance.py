@@ -15,6 +15,7 @@ from grasp_learning.config import Settings
 from grasp_learning.sim.camera_models import KINECT
 
 MAX_SHADOW_PX = 4096
+_BLOTCH_MARGIN = 72  # px: more than the blur of a blotch reaches
 
 
 class AppearanceSettings(Settings):
@@ -172,11 +173,15 @@ def _stain(image: np.ndarray, rng: np.random.Generator) -> None:
     if rng.random() < 0.5:
         cv2.circle(image, centre, int(rng.uniform(35, 55)), colour, int(rng.integers(2, 5)), cv2.LINE_AA)
         return
-    mask = np.zeros(image.shape[:2], np.float32)
+    # drawn and blurred in the part of the picture that it reaches
     axes = tuple(int(v) for v in rng.uniform(12, 60, 2))
-    cv2.ellipse(mask, centre, axes, float(rng.uniform(0, 180)), 0, 360, 1.0, -1)
+    angle, reach = float(rng.uniform(0, 180)), max(axes) + _BLOTCH_MARGIN
+    left, top = max(centre[0] - reach, 0), max(centre[1] - reach, 0)
+    part = image[top : centre[1] + reach, left : centre[0] + reach]
+    mask = np.zeros(part.shape[:2], np.float32)
+    cv2.ellipse(mask, (centre[0] - left, centre[1] - top), axes, angle, 0, 360, 1.0, -1)
     mask = cv2.GaussianBlur(mask, (0, 0), 8)[..., None]
-    image[:] = (image * (1 - 0.6 * mask) + np.array(colour) * 0.6 * mask).astype(np.uint8)
+    part[:] = (part * (1 - 0.6 * mask) + np.array(colour) * 0.6 * mask).astype(np.uint8)
 
 
 def _add_surface(spec: mujoco.MjSpec, name: str, image: np.ndarray) -> str:

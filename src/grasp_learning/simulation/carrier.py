@@ -1,11 +1,13 @@
 """A hand without an arm: Baxter's wrist, gripper and wrist camera on a carrier that moves along x, y, z and turns.
 
 All that turns with the last joint is cut out of the same description as the whole robot's, so that fingers, pads, drive
-and camera are the same. The carrier's servos are as stiff, as damped and as heavy as the arm is at its fingertips, so
-that pressing on things feels alike.
+and camera are the same. The carrier gives way as the arm does: its servos are as stiff, as damped and as heavy, and
+two further ones let it tilt, because an arm whose one fingertip meets something leans over rather than stops.
 """
 
 import functools
+from dataclasses import dataclass
+from typing import Tuple
 from xml.etree import ElementTree
 
 import mujoco
@@ -19,17 +21,49 @@ from grasp_learning.sim.robots import RobotPart, open_fingers
 
 SIDE = "left"  # whose hand it is; both arms' are alike
 
-AXES = ("x", "y", "z", "yaw")
-JOINTS = tuple(f"carrier_{axis}" for axis in AXES)
-
 # Out of the Kinect's view, behind its lamp's light on the table: base frame (m), closing along x
 PARKED = (-0.6, 0.0, 0.5, 0.0)
 
-# Medians over both arms' areas of what the arm's servos amount to at the fingertips of a hand that points down
-STIFFNESS = np.array([4500.0, 4600.0, 17000.0, 610.0])  # N / m, about the vertical N m / rad
-DAMPING = np.array([170.0, 200.0, 1070.0, 14.7])  # N s / m, N m s / rad
-ARM_INERTIA = np.array([0.0, 0.05, 6.7, 0.017])  # kg, kg m2: without the hand's own
-MAX_FORCE = np.array([150.0, 150.0, 250.0, 15.0])  # N, N m
+
+@dataclass(frozen=True)
+class Axis:
+    """One joint of the carrier, with its servo.
+
+    Attributes:
+        name: of the joint and of its actuator.
+        kind, axis: as in a URDF.
+        origin: of its frame in that of the joint before (m).
+        stiffness: N / m or N m / rad.
+        damping: N s / m or N m s / rad.
+        inertia: of the arm that moves with it (kg or kg m2), without the hand's own.
+        max_force: N or N m.
+    """
+
+    name: str
+    kind: str
+    axis: str
+    origin: Tuple[float, float, float]
+    stiffness: float
+    damping: float
+    inertia: float
+    max_force: float
+
+
+# J K^-1 J^T of the arm's servos at the fingertips of a hand that points down, the median over both arms' areas, is that
+# of slides, a turn, and two tilts about points behind and above the fingertips (m, base frame); likewise the damping
+# and the inertia. The tilts' torque is limited by the wrist's motors.
+_BEHIND, _ABOVE_Y, _ABOVE_X = 0.126, 0.45, 0.53
+CHAIN = (
+    Axis("carrier_x", "prismatic", "1 0 0", (0.0, 0.0, 0.0), 46000.0, 2900.0, 8.7, 400.0),
+    Axis("carrier_y", "prismatic", "0 1 0", (0.0, 0.0, 0.0), 11800.0, 660.0, 4.3, 200.0),
+    Axis("carrier_z", "prismatic", "0 0 1", (0.0, 0.0, 0.0), 23500.0, 1300.0, 6.7, 250.0),
+    Axis("carrier_tilt_y", "continuous", "0 1 0", (-_BEHIND, 0.0, _ABOVE_Y), 1010.0, 33.0, 0.05, 15.0),
+    Axis("carrier_tilt_x", "continuous", "1 0 0", (_BEHIND, 0.0, _ABOVE_X - _ABOVE_Y), 2100.0, 65.0, 0.11, 15.0),
+    Axis("carrier_yaw", "continuous", "0 0 1", (0.0, 0.0, -_ABOVE_X), 615.0, 14.7, 0.017, 15.0),
+)
+# Those that are commanded; the tilts only give way
+JOINTS = ("carrier_x", "carrier_y", "carrier_z", "carrier_yaw")
+DRIVEN = tuple(axis for axis in CHAIN if axis.name in JOINTS)
 MAX_SPEED = np.array([1.5, 1.5, 1.5, 4.0])  # m / s, rad / s
 
 
@@ -39,12 +73,12 @@ class HandCarrier(RobotPart):
     sides = (SIDE,)
 
     def spec(self) -> mujoco.MjSpec:
-        """See RobotPart. Joints and actuators ``carrier_x``, ... hold the pose of the point between the fingertips."""
+        """See RobotPart. ``carrier_x``, ... hold the pose of the point between the fingertips."""
         spec = robot_model.spec_of_urdf(_carrier_urdf(SIDE))
         robot_model.prepare_gripper(spec, SIDE)
-        for name, stiffness, damping, inertia, force in zip(JOINTS, STIFFNESS, DAMPING, ARM_INERTIA, MAX_FORCE):
-            spec.joint(name).armature = inertia
-            robot_model.add_servo(spec, name, stiffness, damping, force)
+        for axis in CHAIN:
+            spec.joint(axis.name).armature = axis.inertia
+            robot_model.add_servo(spec, axis.name, axis.stiffness, axis.damping, axis.max_force)
         wrist = spec.body(f"{SIDE}_wrist")
         # the carrier's frame is the gripper's, upright: the wrist hangs from it
         T_carrier_wrist = top_down_pose(0.0, 0.0, 0.0, 0.0) @ invert(_wrist_to_gripper(SIDE))
@@ -72,7 +106,7 @@ def _wrist_to_gripper(side: str) -> np.ndarray:
 
 @functools.lru_cache(maxsize=2)
 def _carrier_urdf(side: str) -> str:
-    """The description's wrist and what hangs on it, below a chain of three slides and a turn."""
+    """The description's wrist and what hangs on it, below the carrier's chain."""
     description = ElementTree.fromstring(load_urdf())
     joints = {joint.find("child").get("link"): joint for joint in description.findall("joint")}
 
@@ -89,9 +123,11 @@ def _carrier_urdf(side: str) -> str:
     robot.extend(joint for link, joint in joints.items() if hangs_on_wrist(link) and link != f"{side}_wrist")
     parent = "base"
     ElementTree.SubElement(robot, "link", name=parent)
-    for name, kind, axis in zip(JOINTS, ("prismatic",) * 3 + ("continuous",), ("1 0 0", "0 1 0", "0 0 1", "0 0 1")):
-        robot.extend(ElementTree.fromstring(_CHAIN_LINK.format(name=name, kind=kind, axis=axis, parent=parent)))
-        parent = name
+    for axis in CHAIN:
+        origin = " ".join(map(str, axis.origin))
+        text = _CHAIN_LINK.format(name=axis.name, kind=axis.kind, axis=axis.axis, origin=origin, parent=parent)
+        robot.extend(ElementTree.fromstring(text))
+        parent = axis.name
     fixed = f'<joint name="{side}_wrist" type="fixed"><parent link="{parent}"/><child link="{side}_wrist"/></joint>'
     robot.append(ElementTree.fromstring(fixed))
     return ElementTree.tostring(robot, encoding="unicode")
@@ -103,7 +139,7 @@ _CHAIN_LINK = """<robot>
     <inertial><mass value="0.001"/><inertia ixx="1e-6" iyy="1e-6" izz="1e-6" ixy="0" ixz="0" iyz="0"/></inertial>
   </link>
   <joint name="{name}" type="{kind}">
-    <parent link="{parent}"/><child link="{name}"/><axis xyz="{axis}"/>
+    <parent link="{parent}"/><child link="{name}"/><origin xyz="{origin}"/><axis xyz="{axis}"/>
     <limit lower="-2" upper="2" velocity="5" effort="300"/>
   </joint>
 </robot>"""

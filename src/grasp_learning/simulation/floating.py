@@ -16,9 +16,10 @@ from grasp_learning.sim.gripper import SimulatedGripper
 from grasp_learning.sim.ticks import advance, clipped, read_wrench, stuck_object, subtree
 from grasp_learning.sim.world import World
 from grasp_learning.simulation.adapters import TICK, Joints, LimbAdapter, SimulatedClock
-from grasp_learning.simulation.carrier import DAMPING, JOINTS, MAX_SPEED, PARKED, SIDE, STIFFNESS
+from grasp_learning.simulation.carrier import CHAIN, DRIVEN, JOINTS, MAX_SPEED, PARKED, SIDE
 from grasp_learning.simulation.rig import ENABLED, Rig
 
+_SERVO_LEAD = np.array([axis.damping / axis.stiffness for axis in DRIVEN])
 FINGERS_PATIENCE = 3.0  # s: fingers open before the hand jumps, so that what they held stays where it was
 
 
@@ -32,11 +33,13 @@ class FloatingGripper:
         model = world.model
         self.world = world
         self.gripper = SimulatedGripper(world, SIDE)
-        self._qpos = np.array([model.joint(name).qposadr[0] for name in JOINTS])
-        self._dofs = np.array([model.joint(name).dofadr[0] for name in JOINTS])
+        self._qpos = np.array([model.joint(axis.name).qposadr[0] for axis in CHAIN])
+        self._dofs = np.array([model.joint(axis.name).dofadr[0] for axis in CHAIN])
+        self._driven = np.array([CHAIN.index(axis) for axis in DRIVEN])
+        self._yaw = model.joint(JOINTS[3]).qposadr[0]
         self._actuators = np.array([model.actuator(name).id for name in JOINTS])
         self._endpoint = model.body(f"{SIDE}_gripper").id
-        self._bodies = subtree(model, model.body(f"{SIDE}_hand").id)
+        self._bodies = subtree(model, model.body(f"{SIDE}_wrist").id)
         self._wrench = np.zeros(6)
         self._command = self._set_point = self.positions()
         self._lead_velocity = np.zeros(4)
@@ -44,8 +47,8 @@ class FloatingGripper:
         self._refresh()
 
     def positions(self) -> np.ndarray:
-        """(4,) measured."""
-        return self.world.data.qpos[self._qpos]
+        """(4,) measured: where the fingertips really are, however the carrier tilts."""
+        return np.append(self.world.data.xpos[self._endpoint], self.world.data.qpos[self._yaw])
 
     def command(self, q: np.ndarray) -> None:
         """Servo to joints from the next tick on."""
@@ -65,7 +68,7 @@ class FloatingGripper:
         velocity = clipped((self._command - before) / dt, -MAX_SPEED, MAX_SPEED)
         self._set_point = before + velocity * dt
         self._lead_velocity = self._lead_velocity + 0.5 * (velocity - self._lead_velocity)
-        control = before + self._lead_velocity * (DAMPING / STIFFNESS)
+        control = before + self._lead_velocity * _SERVO_LEAD
         steps = max(1, int(round(dt / self.world.settings.time_step)))
         advance(self.world, self._actuators, control, self._set_point - before, steps)
         self._refresh()
@@ -76,7 +79,9 @@ class FloatingGripper:
         world, data = self.world, self.world.data
         held = world.held(SIDE)
         before = self._pose()
-        data.qpos[self._qpos], data.qvel[self._dofs], data.qacc_warmstart[self._dofs] = q, 0.0, 0.0
+        upright = np.zeros(len(CHAIN))
+        upright[self._driven] = q
+        data.qpos[self._qpos], data.qvel[self._dofs], data.qacc_warmstart[self._dofs] = upright, 0.0, 0.0
         data.ctrl[self._actuators] = q
         self._command = self._set_point = np.array(q, float)
         self._lead_velocity = np.zeros(4)

@@ -31,7 +31,7 @@ class SceneSettings(Settings):
     world: WorldSettings = WorldSettings()
     camera: CameraSettings = CameraSettings()
     regions: RegionSettings = RegionSettings()
-    background_pictures: int = Field(8, ge=1)
+    background_pictures: int = Field(5, ge=1)
     background_interval: float = Field(0.2, gt=0)
 
 
