@@ -5,7 +5,7 @@ Files that can run code when they are read (pickles) are refused; torchvision's 
 
 import pickle
 from pathlib import Path
-from typing import TYPE_CHECKING, Dict, Mapping, Union
+from typing import TYPE_CHECKING, Callable, Dict, Mapping, Union
 
 import numpy as np
 import safetensors
@@ -69,9 +69,8 @@ def _read(path: Path, variant: str) -> Mapping[str, torch.Tensor]:
         raise NetworkError(f"{path}: expected a file {' or '.join(SUFFIXES[variant])} for the variant '{variant}'")
     if not path.is_file():
         raise NetworkError(f"{path}: no such file")
-    readers = {".pth": _read_state_dict, ".npz": _read_arrays, ".safetensors": safetensors.torch.load_file}
     try:
-        return readers[path.suffix](str(path))
+        return READERS[path.suffix](str(path))
     except (OSError, EOFError, ValueError, RuntimeError, pickle.UnpicklingError, safetensors.SafetensorError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise NetworkError(f"{path}: cannot be read as weights ({reason}); fetch or convert it again") from None
@@ -87,6 +86,13 @@ def _read_state_dict(path: str) -> Mapping[str, torch.Tensor]:
 def _read_arrays(path: str) -> Dict[str, torch.Tensor]:
     with np.load(path, allow_pickle=False) as arrays:
         return {name: torch.from_numpy(arrays[name]) for name in arrays.files}
+
+
+READERS: Dict[str, Callable[[str], Mapping[str, torch.Tensor]]] = {
+    ".pth": _read_state_dict,
+    ".npz": _read_arrays,
+    ".safetensors": safetensors.torch.load_file,
+}
 
 
 def _fitting(source: str, tensors: Mapping[str, torch.Tensor], name: str, like: torch.Tensor) -> torch.Tensor:
