@@ -58,6 +58,7 @@ class FakeRobot:
         self.encoding = "bgr8"
         self.crop = 0  # columns missing from the colour pictures
         self.box = None
+        self.wrist = np.full((800, 1280, 3), 120, np.uint8)
         self.joints = {side: NEUTRAL for side in ("left", "right")}
 
     def _publish_joints(self, _event):
@@ -73,7 +74,7 @@ class FakeRobot:
         self._send(KINECT_TOPICS[0], self._encoded(color, stamp))
         self._send(KINECT_TOPICS[1], conversions.camera_to_info(KINECT, stamp, "kinect"))
         self._send(KINECT_TOPICS[2], conversions.image_to_msg(depth, "16UC1", stamp, "kinect"))
-        self._send(WRIST_TOPICS[0], self._encoded(np.full((800, 1280, 3), 120, np.uint8), stamp))
+        self._send(WRIST_TOPICS[0], self._encoded(self.wrist, stamp))
         self._send(WRIST_TOPICS[1], conversions.camera_to_info(WRIST, stamp, "wrist"))
 
     def _encoded(self, image, stamp):
@@ -302,7 +303,8 @@ class PerceptionTest(unittest.TestCase):
     def test_wrong_parameters_end_the_nodes_with_the_key_and_the_choices(self):
         self.assert_refused("roi_sampler", "_jpeg_quality:=0", "key 'jpeg_quality' is 0")
         self.assert_refused("roi_sampler", "_calibration:=/nowhere.yaml", "/nowhere.yaml: cannot be read")
-        self.assert_refused("grasp_sampler", "_mode:=bset", "'bset' is unknown; choose from random")
+        self.assert_refused("grasp_sampler", "_mode:=bset", "'bset' is unknown; choose from best, random, staged")
+        self.assert_refused("grasp_sampler", "_mode:=staged", "key 'model' is empty: mode 'staged' needs a checkpoint")
 
     def assert_refused(self, node, argument, words):
         code = f"from grasp_learning.ros.{node} import main; main()"

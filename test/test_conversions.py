@@ -1,5 +1,7 @@
 """Messages survive the way to the library's types and back, and nonsense is named."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -8,7 +10,7 @@ pytest.importorskip("grasp_learning.msg", reason="the workspace's messages are n
 
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from grasp_learning.geometry import Camera
+from grasp_learning.geometry import Camera, top_down_pose
 from grasp_learning.ros import conversions
 from grasp_learning.trial import Grasp, Outcome, PickReading, Prior, Region, Trial
 
@@ -171,6 +173,27 @@ def test_wrong_size_is_a_typed_error(change):
         setattr(message, name, value)
     with pytest.raises(conversions.SizeError):
         conversions.image_from_msg(message)
+
+
+@pytest.mark.parametrize("encoding", ["bgr8", "mono8"])
+def test_rows_may_be_padded_but_not_shorter_than_their_pixels(encoding):
+    image = np.arange(2 * 5 * 3, dtype=np.uint8).reshape(2, 5, 3)[..., : 1 if encoding == "mono8" else 3]
+    width = image[0].size
+    rows = np.pad(image.reshape(2, width), ((0, 0), (0, 1)), constant_values=255)
+    message = Image(height=2, width=5, encoding=encoding, step=width + 1, data=rows.tobytes())
+    np.testing.assert_array_equal(conversions.image_from_msg(message), np.broadcast_to(image, (2, 5, 3)))
+    message.step = width - 1
+    with pytest.raises(conversions.SizeError, match=f"rows of {width - 1} bytes, expected {width}"):
+        conversions.image_from_msg(message)
+
+
+def test_a_ranked_grasp_with_and_without_its_pose():
+    place = SimpleNamespace(u=10.5, v=20.5, bin=5, score=0.75, probabilities=np.full(18, 0.25))
+    message = over_the_wire(conversions.ranked_to_msg(place, 94, 2.5, "optical", top_down_pose(0.7, 0.2, -0.1, 2.0)))
+    assert (message.u, message.v, message.bin, message.patch_size, message.pose_known) == (10.5, 20.5, 5, 94, True)
+    assert message.theta_image == pytest.approx(np.radians(50)) and message.theta == pytest.approx(2.0)
+    assert message.pose.header.frame_id == "base" and message.pose.pose.position.x == 0.7
+    assert not over_the_wire(conversions.ranked_to_msg(place, 94, 2.5, "optical")).pose_known
 
 
 def test_jpeg_keeps_the_picture_and_quality_sets_its_size():

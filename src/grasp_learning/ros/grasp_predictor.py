@@ -58,6 +58,7 @@ if TYPE_CHECKING:
 
 MOST_PATCHES = 10_000  # of one request
 MOST_GRASPS = 1000  # of one answer
+LARGEST_PICTURE = 32  # times a patch, on its longer side; the dense path's memory grows with the square
 WARM_UP = (1280, 800)  # px, size of the picture for which a model is prepared
 
 
@@ -221,6 +222,12 @@ class GraspPredictor:
                 f"{MOST_PATCHES} and {MOST_GRASPS}"
             )
         view = self._picture_of(request.image) if _is_given(request.image) else self._own_picture(predictor)
+        longer = max(view.image.shape)
+        if longer > LARGEST_PICTURE * view.side:
+            raise PredictionError(
+                f"the picture's longer side of {longer} px is more than {LARGEST_PICTURE} times a patch of {view.side} px: "
+                "send a smaller picture, or set ~patch_size"
+            )
         prediction = self._predict(predictor, view, request)
         response = PredictGraspResponse(
             outcome=str(Outcome.SUCCESS),
