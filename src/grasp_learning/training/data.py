@@ -133,7 +133,7 @@ class EvaluationBatches:
 
     def _batch(self, number: int) -> Batch:
         samples = self._samples
-        first = (number * self._world_size + self._rank) * self._batch_size
+        first = min((number * self._world_size + self._rank) * self._batch_size, len(samples))
         indices = torch.arange(first, min(first + self._batch_size, len(samples)))
         weights = torch.ones(max(1, len(indices)))
         if not len(indices):

@@ -177,3 +177,7 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
     for line in report(result):
         print(line)
     return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
