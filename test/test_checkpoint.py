@@ -20,8 +20,10 @@ from grasp_learning.network import GraspNetwork, NetworkSettings
 from grasp_learning.storage import file_sha256
 
 
-def make(variant: str = "paper", seed: int = 0) -> GraspNetwork:
-    return GraspNetwork(NetworkSettings(variant=variant), torch.Generator().manual_seed(seed))
+def make(variant: str = "paper", seed: int = 0, fc6: int = 256, fc7: int = 128) -> GraspNetwork:
+    """A network whose file is small; its convolutions are whole."""
+    settings = NetworkSettings(variant=variant, fc6=fc6, fc7=fc7)
+    return GraspNetwork(settings, torch.Generator().manual_seed(seed))
 
 
 def describe(network: GraspNetwork, **values) -> CheckpointInfo:
@@ -106,6 +108,16 @@ def test_what_was_saved_comes_back(saved, variant):
         assert torch.equal(loaded.network.state_dict()[name], weight)
 
 
+def test_the_papers_widths(tmp_path):
+    path = tmp_path / "model.safetensors"
+    network = make(fc6=4096, fc7=1024)
+    save_checkpoint(path, network, CheckpointInfo.of(network))
+    assert 170e6 < path.stat().st_size < 180e6
+    loaded = load_checkpoint(path)
+    assert torch.equal(loaded.network.fc6.weight, network.fc6.weight)
+    assert "fc6 4096, fc7 1024" in loaded.info.describe()
+
+
 def test_the_metadata_is_readable_without_this_package(saved):
     with safetensors.safe_open(str(saved["paper"][1]), framework="numpy") as file:
         metadata = file.metadata()
@@ -185,7 +197,7 @@ def test_a_damaged_weight_is_found(content, tmp_path):
     path = tmp_path / "damaged.safetensors"
     start, end = header_of(content)["fc6.weight"]["data_offsets"]
     data = 8 + struct.unpack("<Q", content[:8])[0]
-    content[data + (start + end) // 2] ^= 1  # the last bit of one of 37 million
+    content[data + (start + end) // 2] ^= 1  # the last bit of one of 2 million
     path.write_bytes(content)
     refuse(path, "damaged", "copy the file again")
 
@@ -303,8 +315,8 @@ def test_weights_of_another_architecture(saved, content, tmp_path):
     metadata = header_of(content)["__metadata__"]
     golden = {"golden.input": torch.zeros(2, 227, 227, 3, dtype=torch.uint8), "golden.output": torch.zeros(2, 18, 2)}
     for tensors, *parts in (
-        ({**golden, "head.weight": torch.zeros(4, 1024)}, "not the weights of the variant 'paper'", "head.weight"),
-        ({**golden, "head.weight": torch.zeros(36, 1024).half()}, "'head.weight' is torch.float16", "torch.float32"),
+        ({**golden, "head.weight": torch.zeros(4, 128)}, "not the weights of the variant 'paper'", "head.weight"),
+        ({**golden, "head.weight": torch.zeros(36, 128).half()}, "'head.weight' is torch.float16", "torch.float32"),
         ({"golden.input": golden["golden.input"]}, "no golden pair"),
     ):
         safetensors.torch.save_file(tensors, str(path), metadata)
@@ -409,7 +421,8 @@ def test_a_folder_that_is_none(spare, tmp_path):
 
 def test_a_description_of_another_network_is_not_saved(saved, spare, tmp_path):
     path = tmp_path / "model.safetensors"
-    save_refused(path, spare, describe(saved["released"][0]), "info is of variant 'released'")
+    save_refused(path, spare, describe(saved["released"][0]), "'variant' is released in info and paper")
+    save_refused(path, spare, describe(spare, fc6=4096), "'fc6' is 4096 in info and 256")
     with pytest.raises(CheckpointError, match="'bins' is 36"):
         save_checkpoint(path, spare, describe(spare, bins=36))
     assert not path.exists()

@@ -134,6 +134,7 @@ class CheckpointInfo(Settings):
         pixels = f" ({self.patch.side} px in the pictures)" if self.patch.side else ""
         lines = [
             f"variant    {self.variant}, input {self.input_side} px, {self.bins} angles",
+            f"layers     fc6 {self.fc6}, fc7 {self.fc7}",
             f"stage      {self.stage}",
             f"trained on {self.dataset or 'not recorded'}" + (f", {self.samples} samples" if self.samples else ""),
             f"patches    {size} of the table{pixels}",
@@ -175,10 +176,10 @@ def save_checkpoint(path, network: GraspNetwork, info: CheckpointInfo) -> str:
     """
     path = Path(path)
     _check_described(path, info)
-    if info.variant != network.variant:
-        raise CheckpointError(
-            f"{path}: not saved, info is of variant '{info.variant}', the network '{network.variant}'"
-        )
+    for key in ("variant", "fc6", "fc7"):
+        described, actual = getattr(info, key), getattr(network.settings, key)
+        if described != actual:
+            raise CheckpointError(f"{path}: not saved, '{key}' is {described} in info and {actual} in the network")
     weights = _plain_weights(network)
     for name, tensor in weights.items():
         if not torch.isfinite(tensor).all():

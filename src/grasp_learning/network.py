@@ -202,8 +202,8 @@ class GraspNetwork(nn.Module):
     def classify(self, pooled: torch.Tensor) -> torch.Tensor:
         """Logits of pooled maps: (n, 256, 6, 6) -> (n, 18, 2) in the variant "paper", (n, 18) in "released"."""
         x = torch.flatten(pooled, 1)  # (n, 9216)
-        x = self.dropout(functional.relu(self.fc6(x)))  # (n, 4096)
-        x = self.dropout(functional.relu(self.fc7(x)))  # (n, 1024)
+        x = self.dropout(functional.relu(self.fc6(x)))  # (n, fc6)
+        x = self.dropout(functional.relu(self.fc7(x)))  # (n, fc7)
         logits = self.head(x)
         return logits if self.variant == "released" else logits.view(-1, NUM_BINS, 2)
 
