@@ -13,7 +13,7 @@ import argparse
 import sys
 import time
 from pathlib import Path
-from typing import Callable, List, Optional
+from typing import Callable, Iterable, List, Optional
 
 import numpy as np
 import torch
@@ -22,15 +22,20 @@ from wrist_pictures import wrist_pictures
 
 from grasp_learning.checkpoint import Checkpoint, CheckpointInfo, load_checkpoint
 from grasp_learning.network import GraspNetwork
+from grasp_learning.predictor.dense import dense_probabilities
 from grasp_learning.predictor.engine import Engine
 from grasp_learning.predictor.exact import cut_patches, exact_probabilities
+from grasp_learning.predictor.places import sample_places
 from grasp_learning.predictor.predictor import Predictor
+from grasp_learning.predictor.ranking import best_rows
 from grasp_learning.predictor.settings import PredictorSettings
 
 PLACES, SIDE = 800, 378
 BATCH = 128
 REPETITIONS = 9
 NEAR = 0.95  # of the best exact score
+REFINEMENTS = (1, 2, 4)
+RESCORED = (1, 8, 16, 24, 32, 48, 64, 96)
 MODELS = Path(__file__).parents[1] / "models"
 
 
@@ -77,7 +82,9 @@ def measure_time(checkpoint: Checkpoint, picture: np.ndarray) -> List[bool]:
     ]
 
 
-def measure_quality(checkpoint: Checkpoint, pictures, scenes: int, settings: PredictorSettings) -> List[bool]:
+def measure_quality(
+    checkpoint: Checkpoint, pictures: Iterable[np.ndarray], scenes: int, settings: PredictorSettings
+) -> List[bool]:
     predictor = Predictor(checkpoint, settings)
     engine = Engine(checkpoint.network, settings.precision)
     near, ratios = 0, []
@@ -89,6 +96,25 @@ def measure_quality(checkpoint: Checkpoint, pictures, scenes: int, settings: Pre
         near += ratios[-1] >= NEAR
     print(f"chosen / best exact score: median {np.median(ratios):.3f}, lowest {min(ratios):.3f}")
     return [figure("decision_within_5_percent", 100 * near / scenes, 95, "of 100", at_most=False)]
+
+
+def tune(checkpoint: Checkpoint, pictures: Iterable[np.ndarray], scenes: int) -> None:
+    """Print how often the dense path's choice is near the best, for each refinement and number of rescored places."""
+    engine, batch = Engine(checkpoint.network), PredictorSettings().batch
+    near = {(refinement, rescored): 0 for refinement in REFINEMENTS for rescored in RESCORED}
+    spent = dict.fromkeys(REFINEMENTS, 0.0)
+    for number, picture in enumerate(pictures):
+        places = sample_places(picture, SIDE, np.random.default_rng(number), count=PLACES)
+        exact = exact_probabilities(engine, picture, places, SIDE, batch).max(axis=1)
+        for refinement in REFINEMENTS:
+            start = time.perf_counter()
+            dense = dense_probabilities(engine, picture, places, SIDE, refinement)
+            spent[refinement] += time.perf_counter() - start
+            for rescored in RESCORED:
+                near[refinement, rescored] += exact[best_rows(dense, rescored)].max() >= NEAR * exact.max()
+    for refinement in REFINEMENTS:
+        counts = ", ".join(f"{rescored}: {near[refinement, rescored]}" for rescored in RESCORED)
+        print(f"refinement {refinement}, {spent[refinement] / scenes:.3f} s; rescored: scenes of {scenes}: {counts}")
 
 
 def precision_difference(checkpoint: Checkpoint, picture: np.ndarray) -> List[bool]:
@@ -116,6 +142,7 @@ def main() -> int:
     parser.add_argument("--scenes", type=int, default=100, help="for the quality (default 100)")
     parser.add_argument("--refinement", type=int, default=PredictorSettings().dense.refinement)
     parser.add_argument("--rescored", type=int, default=PredictorSettings().dense.rescored)
+    parser.add_argument("--tune", action="store_true", help="a table of refinements and numbers of rescored places")
     arguments = parser.parse_args()
     path = find_model(arguments.model)
     if path is None:
@@ -123,12 +150,15 @@ def main() -> int:
         checkpoint = Checkpoint(network, CheckpointInfo.of(network), "", Path("untrained.safetensors"))
     else:
         checkpoint = load_checkpoint(path)
-    pictures = wrist_pictures(arguments.scenes)
-    results = measure_time(checkpoint, next(pictures))
+    if arguments.tune:
+        tune(checkpoint, wrist_pictures(arguments.scenes), arguments.scenes)
+        return 0
+    picture = next(wrist_pictures(1))
+    results = measure_time(checkpoint, picture)
     if path is None:
         print("decision_within_5_percent: not measured, there is no model: give --model FILE")
         return 0 if all(results) else 1
-    results += precision_difference(checkpoint, next(wrist_pictures(1)))
+    results += precision_difference(checkpoint, picture)
     settings = PredictorSettings(dense={"refinement": arguments.refinement, "rescored": arguments.rescored})
     results += measure_quality(checkpoint, wrist_pictures(arguments.scenes), arguments.scenes, settings)
     return 0 if all(results) else 1
