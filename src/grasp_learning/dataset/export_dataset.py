@@ -71,7 +71,7 @@ def parse_arguments(arguments: Optional[Sequence[str]] = None) -> argparse.Names
 
 
 def main(arguments: Optional[Sequence[str]] = None) -> int:
-    """Run the command; a problem ends it with one line on stderr and exit code 1."""
+    """Run the command; a problem ends it with one line on stderr and exit code 1, Ctrl-C with 130."""
     parsed = parse_arguments(arguments)
     try:
         print(_released(parsed) if parsed.layout == "released" else _export(parsed))
@@ -80,7 +80,7 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
         return 1
     except KeyboardInterrupt:
         print("export_dataset: interrupted; run it again to go on", file=sys.stderr)
-        return 1
+        return 130  # as a shell has it
     return 0
 
 
