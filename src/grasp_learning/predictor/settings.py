@@ -18,7 +18,7 @@ class DenseSettings(Settings):
         rescored: so many of the best places are evaluated again, exactly; only they are ranked.
     """
 
-    refinement: Literal[1, 2, 4] = 2
+    refinement: Literal[1, 2, 4] = 1
     rescored: int = Field(48, ge=1, le=10_000)
 
 
