@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -16,15 +17,20 @@ import numpy as np
 import pytest
 
 from grasp_learning.curriculum import folder as folder_module
+from grasp_learning.curriculum import main as main_module
+from grasp_learning.curriculum import tools
 from grasp_learning.curriculum.child import ChildStalled, run_child, telling_words
 from grasp_learning.curriculum.errors import CurriculumError, StepFailed
 from grasp_learning.curriculum.folder import CurriculumFolder, load_state
-from grasp_learning.curriculum.jobs import ModelFacts, ToolFailed, Tools
+from grasp_learning.curriculum.jobs import CollectJob, ModelFacts, ToolFailed, Tools, TrainJob
 from grasp_learning.curriculum.machine import Curriculum
 from grasp_learning.curriculum.results import StageResult, table
 from grasp_learning.curriculum.settings import CurriculumSettings
 from grasp_learning.durable import write_atomically
+from grasp_learning.simulation import simulate
+from grasp_learning.simulation.simulate import SimulateSettings
 from grasp_learning.storage import Collection, CollectionInfo, file_sha256, trial_record, trials_of
+from grasp_learning.training import train
 from grasp_learning.trial import Outcome, Trial
 
 FORK = multiprocessing.get_context("fork")
@@ -470,3 +476,180 @@ def test_the_picture_has_a_mark_at_each_rate(undisturbed):
     collected = (np.abs(picture.astype(int) - (160, 110, 30)) < 12).all(axis=2)
     columns = np.flatnonzero(collected[120:420].any(axis=0))
     assert len({round(float(u) / picture.shape[1] * 6) for u in columns}) >= 3
+
+
+# The command
+
+
+@pytest.fixture
+def with_fakes(monkeypatch):
+    """The command with fake tools; yields the list of those that were made."""
+    made = []
+
+    def make(settings, keep_open, say):
+        made.append((settings, FakeTools(lambda name: None)))
+        return made[-1][1]
+
+    monkeypatch.setattr(main_module, "CommandLineTools", make)
+    return made
+
+
+def test_the_command_goes_on_with_what_it_was_begun_with(with_fakes, tmp_path, capsys):
+    out = str(tmp_path / "out")
+    begin = ["--out", out, "--trials", "4", "--novel-trials", "2", "--stages", "1", "--seed", "3", "--epochs", "2"]
+    assert main_module.main([*begin, "--", "--weights", "none"]) == 0
+    assert "after stage 0" in capsys.readouterr().out
+    assert main_module.main(["--out", out, "--stages", "3", "--stage-trials", "2", "1"]) == 0
+    settings = with_fakes[-1][0]
+    assert (settings.seed, settings.trials, settings.epochs, settings.novel_trials) == (3, [4, 2, 1], [2], 2)
+    assert settings.train_options == ["--weights", "none"]
+    words = capsys.readouterr().out
+    assert "after stage 2" in words and str(tmp_path / "out/curriculum.png") in words
+
+
+def test_one_number_of_trials_is_a_quarter_of_it_in_later_stages(with_fakes, tmp_path):
+    assert main_module.main(["--out", str(tmp_path / "out"), "--trials", "8", "--novel-trials", "0"]) == 0
+    results = load_state(tmp_path / "out")["stages"]
+    assert [result["trials"] for result in results] == [8, 2]
+    assert not (tmp_path / "out/collections/novel").exists()
+
+
+@pytest.mark.parametrize(
+    "options, told",
+    [
+        (["--stages", "0"], "key 'stages' is 0"),
+        (["--trials", "0"], "key 'trials'"),
+        (["--trials", "-4"], "expected whole numbers above 0"),
+        (["--workers", "0"], "key 'workers' is 0"),
+        (["--gamma", "nan"], "key 'gamma' is nan"),
+        (["--test-trials", "-1"], "key 'test_trials' is -1"),
+        (["--stage-trials", "5", "5"], "--stage-trials has 2 numbers, expected at most 1 with 2 stages"),
+        (["--epochs", "5", "5", "5"], "--epochs has 3 numbers, expected at most 2"),
+    ],
+)
+def test_a_setting_out_of_range_is_one_clear_line(with_fakes, tmp_path, capsys, options, told):
+    assert main_module.main(["--out", str(tmp_path / "out"), *options]) == 1
+    words = capsys.readouterr()
+    assert words.err.startswith("curriculum: ") and told in words.err and words.err.count("\n") == 1
+    assert not with_fakes and not (tmp_path / "out/stage0").exists()
+
+
+def test_a_wrong_option_is_a_usage_error(tmp_path, capsys):
+    with pytest.raises(SystemExit) as end:
+        main_module.main(["--out", str(tmp_path), "--workcell", "gazebo"])
+    assert end.value.code == 2 and "inprocess" in capsys.readouterr().err
+
+
+def test_ctrl_c_says_where_it_was_and_how_to_go_on(with_fakes, tmp_path, capsys, monkeypatch):
+    def interrupted(self, job):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FakeTools, "train", interrupted)
+        assert main_module.main(["--out", str(tmp_path / "a b"), "--trials", "4"]) == 130
+    words = capsys.readouterr().err
+    assert "interrupted at stage 0, train" in words
+    assert f"rosrun grasp_learning curriculum --out '{tmp_path}/a b'" in words
+    assert main_module.main(["--out", str(tmp_path / "a b")]) == 0
+
+
+# The tools themselves
+
+
+def collect_job(tmp_path, **changes):
+    values = {"folder": tmp_path / "c", "stage": 1, "trials": 7, "seed": 3, "mode": "staged", "objects": "train"}
+    return CollectJob(**{**values, "model": tmp_path / "m.safetensors", "log": tmp_path / "log", **changes})
+
+
+@pytest.mark.parametrize("mode", ["random", "staged", "best"])
+def test_simulate_takes_the_curriculums_command_line(tmp_path, mode):
+    model = None if mode == "random" else tmp_path / "m.safetensors"
+    job = collect_job(tmp_path, mode=mode, model=model, objects="test")
+    parsed = simulate.parse_arguments(tools.simulate_command(job, CurriculumSettings(workers=3, kind="arm"))[3:])
+    settings = SimulateSettings(**{key: vars(parsed)[key] for key in SimulateSettings.model_fields if key in parsed})
+    assert (settings.trials, settings.seed, settings.mode, settings.stage) == (7, 3, mode, 1)
+    assert (settings.workers, settings.kind, settings.objects) == (3, "arm", "test")
+    assert (settings.out, settings.model) == (str(job.folder), str(model or ""))
+
+
+def test_train_takes_the_curriculums_command_line(tmp_path):
+    job = TrainJob(
+        tmp_path / "d",
+        tmp_path / "t",
+        tmp_path / "m",
+        2,
+        tmp_path / "p",
+        4,
+        2.5,
+        9,
+        ["--weights", "none"],
+        tmp_path / "l",
+    )
+    settings = train.settings_of(train.parse_arguments(tools.train_command(job)[3:]))
+    assert (settings.data, settings.out, settings.init) == ([str(job.dataset)], str(job.folder), str(job.parent))
+    assert (settings.stage, settings.epochs, settings.gamma, settings.seed) == (2, 4, 2.5, 9)
+    assert settings.weights == "none"
+    first = tools.train_command(replace(job, stage=0, parent=None, epochs=0, options=[]))[3:]
+    settings = train.settings_of(train.parse_arguments(first))
+    assert (settings.init, settings.epochs) == ("", None)
+
+
+@pytest.mark.parametrize("mode", ["random", "staged", "best"])
+def test_the_launch_files_take_the_curriculums_arguments(tmp_path, mode):
+    model = None if mode == "random" else tmp_path / "m.safetensors"
+    job = collect_job(tmp_path, mode=mode, model=model, stage=0 if model is None else 1)
+    _, _, *arguments = tools.launch_command(job, 5)
+    done = subprocess.run(
+        ["roslaunch", "--dump-params", *arguments], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    for line in (f"/collector/mode: {mode}", "/collector/trials: 5", f"/collector/stage: {job.stage}"):
+        assert line in lines
+    assert f"/collector/data: {job.folder}" in lines and "/trial_recorder/seed: 3" in lines
+
+
+def test_a_tool_that_fails_tells_its_own_reason(tmp_path):
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c/thesis.tex").touch()
+    real = tools.CommandLineTools(CurriculumSettings(workers=1), [], lambda text: None)
+    with pytest.raises(ToolFailed, match=r"^simulate: .*c: holds files but no collection.yaml"):
+        real.collect(collect_job(tmp_path, mode="random", model=None, stage=0))
+    with pytest.raises(ToolFailed, match=r"^train: .*d: is not there"):
+        real.train(TrainJob(tmp_path / "d", tmp_path / "t", tmp_path / "m", 0, None, 1, 3.0, 0, [], tmp_path / "l"))
+    (tmp_path / "m").write_bytes(b"PK\x03\x04")
+    with pytest.raises(ToolFailed, match="is a pickled PyTorch file"):
+        real.model_facts(tmp_path / "m")
+
+
+TINY = """
+network: {fc6: 32, fc7: 16}
+weights: none
+batch_size: 8
+precision: fp32
+device: cpu
+"""
+
+
+@pytest.mark.timeout(300)
+def test_a_tiny_curriculum_from_nothing_to_a_guided_stage_survives_ctrl_c(tmp_path):
+    """The real tools: simulate, export, train, collect with the network, finetune."""
+    (tmp_path / "tiny.yaml").write_text(TINY)
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "grasp_learning.curriculum", "--out", str(out)]
+    options = ["--trials", "10", "--stage-trials", "2", "--novel-trials", "0", "--workers", "1"]
+    options += ["--seed", "1", "--epochs", "1", "--", "--config", str(tmp_path / "tiny.yaml")]
+    environment = dict(os.environ, OMP_NUM_THREADS="1")
+    with (tmp_path / "words").open("w") as words:
+        begun = subprocess.Popen([*command, *options], env=environment, stdout=words, stderr=subprocess.STDOUT)
+        wait_for((out / "collections/stage0/trials.jsonl").exists, "the collection has begun", 60)
+        begun.send_signal(signal.SIGINT)
+        assert begun.wait(60) == 130
+    assert "interrupted at stage 0, collect; go on with" in (tmp_path / "words").read_text()
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=250, check=False)
+    assert done.returncode == 0, done.stderr + done.stdout
+    results = load_state(out)["stages"]
+    assert [result["trials"] for result in results] == [10, 2]
+    assert {trial["sampler"] for trial in trials_of(out / "collections/stage1")} == {"importance"}
+    assert {trial["model_sha256"] for trial in trials_of(out / "collections/stage1")} == {results[0]["model_sha256"]}
+    assert "after stage 1" in done.stdout
