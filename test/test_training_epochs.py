@@ -69,7 +69,7 @@ def small_samples(count=10):
 def gathered(world_size, **values):
     """Angles, turns and pictures of an epoch's batches, the devices' shares put together."""
     settings = TrainSettings(data=["d"], out="o", batch_size=4, **values)
-    loaders = [TrainBatches(small_samples(), settings, lambda: 5, rank, world_size) for rank in range(world_size)]
+    loaders = [TrainBatches(small_samples(), settings, lambda: 15, rank, world_size) for rank in range(world_size)]
     assert {len(loader) for loader in loaders} == {3}
     return [
         [

@@ -60,7 +60,8 @@ class TrainBatches:
     """The batches of the current epoch.
 
     Args:
-        epoch: gives the number of the current epoch.
+        steps_done: gives how many steps the training has made; the epoch follows from it. Lightning's own number of the
+            epoch is that of the epoch before when a training goes on.
         rank, world_size: this device, and how many there are.
     """
 
@@ -68,12 +69,12 @@ class TrainBatches:
         self,
         samples: Samples,
         settings: TrainSettings,
-        epoch: Callable[[], int],
+        steps_done: Callable[[], int],
         rank: int = 0,
         world_size: int = 1,
         features: Optional[Features] = None,
     ):
-        self._samples, self._settings, self._epoch = samples, settings, epoch
+        self._samples, self._settings, self._steps_done = samples, settings, steps_done
         self._rank, self._world_size, self._features = rank, world_size, features
         self._repeats = samples.repeats(settings.gamma)
         self._class_weights = _class_weights(samples.labels, self._repeats, settings.balance == "loss")
@@ -84,7 +85,7 @@ class TrainBatches:
         return -(-length // self._settings.batch_size)
 
     def __iter__(self) -> Iterator[Batch]:
-        epoch, seed = self._epoch(), self._settings.seed
+        epoch, seed = self._steps_done() // len(self), self._settings.seed
         balanced = self._settings.balance == "sampler"
         order = epoch_order(self._samples.labels, self._repeats, balanced, generator_of(seed, ORDER, epoch))
         chosen = batches_of(order, self._settings.batch_size, self._world_size)
@@ -213,7 +214,7 @@ class GraspData(lightning.LightningDataModule):
         return TrainBatches(
             self._train,
             self._settings,
-            lambda: trainer.current_epoch,
+            lambda: trainer.global_step,
             trainer.global_rank,
             trainer.world_size,
             self._features,
