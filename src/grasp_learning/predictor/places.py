@@ -22,8 +22,8 @@ class PlaceSettings(Settings):
 
     Attributes:
         count: how many; 800 in the paper.
-        blank_std: a patch whose grey levels (0 to 255) deviate less is blank. The released code has 15. A bare simulated
-            table shows 2 to 5, patches with an object on it 24 and more; small pale objects lie between.
+        blank_std: a patch whose grey levels (0 to 255) deviate less is blank. The released code has 15. A bare
+            simulated table shows 2 to 5, patches with an object on it 24 and more; small pale objects lie between.
         draws: gives up on a place after that many draws for each one asked for.
     """
 
