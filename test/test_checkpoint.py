@@ -219,6 +219,8 @@ def test_damaged_weights_with_a_fitting_checksum_fail_the_golden_pair(saved, tmp
 def test_missing_files_and_folders(tmp_path):
     refuse(tmp_path / "none.safetensors", "No such file", "models/README.md")
     refuse(tmp_path, "is no file")
+    os.mkfifo(tmp_path / "pipe")
+    refuse(tmp_path / "pipe", "is no file")
 
 
 def test_truncated_files(content, tmp_path):
