@@ -305,6 +305,11 @@ def test_no_training_split(capsys, tmp_path):
     fails(capsys, ["--data", tmp_path / "d", "--out", tmp_path / "o"], "is empty")
 
 
+def test_no_validation_split_to_choose_the_best_epoch_by(capsys, tmp_path):
+    bar_dataset(tmp_path / "d", train=4)
+    fails(capsys, ["--data", tmp_path / "d", "--out", tmp_path / "o", "--select", "best"], "'validation'", "--select last")
+
+
 def test_an_angle_outside_the_convention(tmp_path, monkeypatch):
     rows = bar_rows(4, np.random.default_rng(0))
     rows[2]["angle"] += np.pi

@@ -86,6 +86,8 @@ def load_samples(
             bar.update(len(pictures))
     if done != count:
         raise DatasetError(f"{', '.join(map(str, paths))}: changed while it was read; start again when it is complete")
+    if not compress:
+        pool.shutdown()
     patches: Patches = CompressedPatches(compressed, pool) if compress else DecodedPatches(torch.from_numpy(decoded))
     angles, labels, stages, margin = (np.concatenate(columns[name]) for name in COLUMNS[1:])
     return make_samples(patches, angles, labels, stages, np.where(margin, INNER_RATIO, 1.0))

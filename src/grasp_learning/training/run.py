@@ -81,6 +81,11 @@ def train(settings: TrainSettings) -> TrainResult:
     accelerator = accelerator_of(settings)
     dataset = open_dataset(settings.data)
     check_trainable(dataset, settings.data)
+    if settings.select == "best" and not dataset.count(VALIDATION):
+        raise TrainingError(
+            f"{', '.join(settings.data)}: no row of split '{VALIDATION}', so no epoch is known to be the best; "
+            "export more trials, or choose --select last"
+        )
     parent = load_checkpoint(settings.init) if settings.init else None
     if parent is not None:
         _check_parent(parent, dataset, settings)

@@ -174,8 +174,8 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
     except (ConfigError, TrainingError) as error:
         print("\n".join(f"train: {line}" for line in str(error).splitlines()), file=sys.stderr)
         return 1
-    for line in report(result):
-        print(line)
+    if result.sha256:  # a process that only helped has nothing to say
+        print("\n".join(report(result)))
     return 0
 
 
