@@ -12,9 +12,7 @@ import torch
 from grasp_learning.checkpoint import Checkpoint, CheckpointError, CheckpointInfo, save_checkpoint
 from grasp_learning.network import GraspNetwork
 from grasp_learning.patches import crop_patch, resize_patch
-from grasp_learning.predictor.drawing import draw_prediction, score_color
 from grasp_learning.predictor.errors import BadImageError, NothingToLookAtError, PredictionError, RegionError
-from grasp_learning.predictor.holder import PredictorHolder
 from grasp_learning.predictor.predictor import Predictor
 from grasp_learning.predictor.settings import DenseSettings, PredictorSettings, RerankSettings
 
@@ -237,31 +235,13 @@ def test_several_threads_get_the_same_answers(predictor):
     assert [answer[:3] for answer in answers] == [ask(predictor, patches=8).ranked[0][:3]] * 3
 
 
-def test_a_broken_file_leaves_the_old_model_serving(network, tmp_path):
+def test_a_predictor_of_a_file_says_its_name_and_checksum(network, tmp_path):
     path = tmp_path / "first.safetensors"
     sha256 = save_checkpoint(path, network, CheckpointInfo.of(network, stage=1))
-    holder = PredictorHolder(path, PredictorSettings(precision="fp32"))
-    first = holder.predictor
-    broken = tmp_path / "broken.safetensors"
-    broken.write_bytes(path.read_bytes()[: 1 << 20])
-    with pytest.raises(CheckpointError, match="broken.safetensors"):
-        holder.load(broken)
+    answer = ask(Predictor(path, PredictorSettings(precision="fp32")), patches=3)
+    assert (answer.model, answer.model_sha256, answer.stage) == ("first.safetensors", sha256, 1)
+
+
+def test_a_predictor_of_no_file_is_an_error(tmp_path):
     with pytest.raises(CheckpointError, match="missing.safetensors"):
-        holder.load(tmp_path / "missing.safetensors")
-    assert holder.predictor is first and ask(first, patches=3).model_sha256 == sha256
-    second = holder.load(path)
-    assert holder.predictor is second is not first
-    assert ask(first, patches=3).stage == ask(second, patches=3).stage == 1
-
-
-def test_a_drawn_prediction_shows_the_best_grasp(dense):
-    before = IMAGE.copy()
-    drawn = draw_prediction(IMAGE, dense)
-    np.testing.assert_array_equal(IMAGE, before)
-    assert drawn.shape == IMAGE.shape and drawn.dtype == np.uint8
-    best = dense.ranked[0]
-    assert tuple(drawn[int(round(best.v)), int(round(best.u))]) == score_color(best.score)
-
-
-def test_colours_go_from_red_to_green():
-    assert score_color(0.0) == (0, 0, 255) and score_color(0.5) == (0, 255, 255) and score_color(1.0) == (0, 255, 0)
+        Predictor(tmp_path / "missing.safetensors")
