@@ -4,6 +4,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Callable, List
 
+from grasp_learning.config import Settings
 from grasp_learning.sampling import GraspSampler, SamplerSettings, create_sampler
 from grasp_learning.sim.objects import ObjectSpec
 from grasp_learning.simulation.blocks import BlockPlan, run_block
@@ -46,8 +47,12 @@ class SimulatorSetup:
 
     @property
     def settings_sha256(self) -> str:
-        """Checksum of all settings on which trials depend, those of the workcell and of the sampler."""
-        parts = (workcell_settings(self.plan.pictures), SamplerSettings())
+        """Checksum of all settings on which trials depend: of the workcell, the sampler, and how a model is asked."""
+        parts: List[Settings] = [workcell_settings(self.plan.pictures), SamplerSettings()]
+        if self.model:
+            from grasp_learning.predictor.settings import PredictorSettings
+
+            parts.append(PredictorSettings())
         return hashlib.sha256("\n".join(part.model_dump_json() for part in parts).encode()).hexdigest()
 
     def __call__(self) -> Callable[[Job, Callable[[], None]], bytes]:
