@@ -307,7 +307,9 @@ def test_no_training_split(capsys, tmp_path):
 
 def test_no_validation_split_to_choose_the_best_epoch_by(capsys, tmp_path):
     bar_dataset(tmp_path / "d", train=4)
-    fails(capsys, ["--data", tmp_path / "d", "--out", tmp_path / "o", "--select", "best"], "'validation'", "--select last")
+    fails(
+        capsys, ["--data", tmp_path / "d", "--out", tmp_path / "o", "--select", "best"], "'validation'", "--select last"
+    )
 
 
 def test_an_angle_outside_the_convention(tmp_path, monkeypatch):

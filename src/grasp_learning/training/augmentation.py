@@ -85,6 +85,11 @@ def cut(patches: torch.Tensor, side: int, inner: torch.Tensor) -> torch.Tensor:
     return rotate(patches, zeros, zeros, side, inner)[0]
 
 
+def as_pictures(patches: torch.Tensor) -> torch.Tensor:
+    """Values 0..255 as uint8, as a camera would give them."""
+    return patches.round().to(torch.uint8)
+
+
 def change_colours(patches: torch.Tensor, amount: float, generator: torch.Generator) -> torch.Tensor:
     """Scale each patch and each of its channels by random factors in [1 - amount, 1 + amount].
 

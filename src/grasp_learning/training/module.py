@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from grasp_learning.network import GraspNetwork
-from grasp_learning.training.augmentation import angle_bins, change_colours, cut, rotate
+from grasp_learning.training.augmentation import angle_bins, as_pictures, change_colours, cut, rotate
 from grasp_learning.training.data import Batch
 from grasp_learning.training.evaluation import prepare, score_of, tally
 from grasp_learning.training.lightning_library import lightning
