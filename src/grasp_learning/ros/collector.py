@@ -379,14 +379,17 @@ def check_model(settings: CollectorSettings) -> str:
         SHA-256 of the file; '' in random mode.
 
     Raises:
-        CheckpointError: it cannot be used.
+        ConfigError: it cannot be used.
     """
     if settings.mode == "random":
         return ""
     # torch takes seconds to import, and random collection does without
-    from grasp_learning.checkpoint import load_checkpoint
+    from grasp_learning.checkpoint import CheckpointError, load_checkpoint
 
-    return load_checkpoint(settings.model).sha256
+    try:
+        return load_checkpoint(settings.model).sha256
+    except CheckpointError as error:
+        raise ConfigError(str(error)) from None
 
 
 def check_folder(settings: CollectorSettings, model_sha256: str = "") -> int:

@@ -225,8 +225,8 @@ class GraspPredictor:
         longer = max(view.image.shape)
         if longer > LARGEST_PICTURE * view.side:
             raise PredictionError(
-                f"the picture's longer side of {longer} px is more than {LARGEST_PICTURE} times a patch of {view.side} px: "
-                "send a smaller picture, or set ~patch_size"
+                f"the picture's longer side of {longer} px is more than {LARGEST_PICTURE} times a patch of "
+                f"{view.side} px: send a smaller picture, or set ~patch_size"
             )
         prediction = self._predict(predictor, view, request)
         response = PredictGraspResponse(
