@@ -53,9 +53,14 @@ def read_wrench(world: World, bodies: slice, endpoint: int, wrench: np.ndarray) 
     wrench[:3] = total[3:]
 
 
-def stuck_object(world: World, gripper: SimulatedGripper) -> Optional[str]:
-    """The object that hangs high above the table in a gripper that is open: squeezed in, it does not fall out."""
-    is_open = gripper.position > OPEN_POSITION and not gripper.moving and not gripper.gripping
+def stuck_object(world: World, gripper: SimulatedGripper, at_rest: bool = False) -> Optional[str]:
+    """The object that hangs high above the table in a gripper that is open: squeezed in, it does not fall out.
+
+    Args:
+        at_rest: no trial is under way, so that the hand holds nothing on purpose, whatever its flag says: one that is
+            wide open while it holds has obeyed the command to open before it had a tick to see it.
+    """
+    is_open = gripper.position > OPEN_POSITION and not gripper.moving and (at_rest or not gripper.gripping)
     height = world.data.body(f"{gripper.side}_gripper").xpos[2] - world.table.z
     return world.held(gripper.side) if is_open and height > STUCK_HEIGHT else None
 

@@ -96,7 +96,7 @@ class FloatingGripper:
 
     def stuck_objects(self) -> List[str]:
         """See SimulatedBaxter."""
-        name = stuck_object(self.world, self.gripper)
+        name = stuck_object(self.world, self.gripper, at_rest=True)
         return [name] if name else []
 
     def _pose(self) -> np.ndarray:
