@@ -20,6 +20,7 @@ logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
 logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
 warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
 warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec")
+warnings.filterwarnings("ignore", message="Total length of .* across ranks is zero")
 warnings.filterwarnings("ignore", message="The number of training batches .* is smaller than the logging interval")
 
 

@@ -55,9 +55,7 @@ class GraspModule(lightning.LightningModule):
         if batch.patches.dtype == torch.uint8:
             with torch.no_grad(), torch.autocast(self.device.type, enabled=False):
                 patches, angles = self._augmented(batch)
-                x = self.network.normalise(patches.round_().to(torch.uint8)).contiguous(
-                    memory_format=torch.channels_last
-                )
+                x = self.network.normalise(as_pictures(patches)).contiguous(memory_format=torch.channels_last)
             logits = self.network(x)
         else:
             angles, logits = batch.angles, self.network.classify(batch.patches)
