@@ -1,6 +1,7 @@
 """An export takes every labelled trial once, tells what it left out, goes on after a kill, and mixes nothing."""
 
 import errno
+import glob
 import json
 import os
 import signal
@@ -9,7 +10,9 @@ import sys
 import time
 from pathlib import Path
 
+import cv2
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from dataset_samples import FOCAL, SIDE, make_trial, random_collection, write_shards
@@ -84,6 +87,16 @@ def test_geometry_and_sources_stand_in_the_dataset(tmp_path):
     assert dataset.geometry.span == SIDE / FOCAL and dataset.sources == {"d0": 40}
     counted = {(split, label): n for split, pair in source["counts"].items() for label, n in enumerate(pair) if n}
     assert counted == dataset.counts
+
+
+def test_readers_of_parquet_need_nothing_of_this_package(tmp_path):
+    """As in docs/data_format.md; pandas hands the list of files to the same function."""
+    export_collections([random_collection(tmp_path / name, 20) for name in ("d0", "d1")], tmp_path / "out")
+    files = sorted(glob.glob(f"{tmp_path}/out/part-*.parquet"))
+    table = pq.read_table(files, filters=[("split", "==", "train")])
+    ours = read_dataset(tmp_path / "out", "train")
+    assert table["trial_id"].to_pylist() == ours["trial_id"].to_pylist() and table.num_rows > 20
+    assert cv2.imdecode(np.frombuffer(table["patch"][0].as_py(), np.uint8), 1).shape == (322, 322, 3)
 
 
 def test_what_is_left_out_is_counted_by_reason(tmp_path, capsys):

@@ -72,11 +72,6 @@ def test_its_identity_follows_rows_labels_and_splits(tmp_path):
     assert len(identities) == 5
 
 
-def test_pandas_like_readers_need_nothing_of_this_package(dataset):
-    table = pq.read_table(dataset)  # every reader of Parquet takes a folder
-    assert table.num_rows == 10 and table.schema.field("patch").type == pa.binary()
-
-
 def test_both_classes_can_be_required():
     reader.require_both_classes([0, 1, 1], "x")
     one_line_error(lambda: reader.require_both_classes(np.zeros(3, int), "x"), "x", "failures only", "collect")
