@@ -19,7 +19,7 @@ class DenseSettings(Settings):
     """
 
     refinement: Literal[1, 2, 4] = 1
-    rescored: int = Field(48, ge=1, le=10_000)
+    rescored: int = Field(32, ge=1, le=10_000)
 
 
 class RerankSettings(Settings):
