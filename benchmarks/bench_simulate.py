@@ -20,6 +20,9 @@ from grasp_learning.simulation.simulate import PAPER_RATE
 from grasp_learning.storage import trials_of
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "test"))
+from harness import Launch  # noqa: E402 - the harness of the system tests starts and ends a launch
+
 WORKERS = 2
 TRIALS = 500
 REPEATED = 50  # trials that are simulated a second time, with one worker
@@ -41,7 +44,7 @@ def simulate(folder: Path, trials: int, workers: int) -> float:
 
 def digests(folder: Path, trials: int) -> Dict[str, str]:
     """SHA-256 of the shards of the first trials, and of their lines."""
-    lines = [line for line in (folder / "trials.jsonl").read_bytes().splitlines(True)[:trials]]
+    lines = (folder / "trials.jsonl").read_bytes().splitlines(True)[:trials]
     names = sorted({trial["shard"] for trial in trials_of(folder) if trial["number"] <= trials})
     found = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names}
     return {**found, "trials.jsonl": hashlib.sha256(b"".join(lines)).hexdigest()}
@@ -49,11 +52,15 @@ def digests(folder: Path, trials: int) -> Dict[str, str]:
 
 def ros_rate(folder: Path, trials: int) -> float:
     """Trials an hour of wall clock of the collection over ROS, from the first trial on disk to the last."""
-    command = ["roslaunch", "--no-summary", "grasp_learning", "collect_random.launch", "robot:=sim", "speed:=max"]
-    subprocess.run(
-        [*command, f"trials:={trials}", f"data:={folder}"], check=True, stdout=subprocess.DEVNULL, timeout=PATIENCE
-    )
-    written = [(folder / trial["bag"]).stat().st_mtime for trial in trials_of(folder)]
+    data = folder / "data"
+    launch = Launch(["collect_random.launch", f"trials:={trials}", f"data:={data}", "speed:=max"], folder)
+    try:
+        launch.wait(120 + 30 * trials)
+    finally:
+        launch.close()
+    written = [(data / trial["bag"]).stat().st_mtime for trial in trials_of(data)]
+    if len(written) < 2:
+        sys.exit(f"the collection over ROS came to {len(written)} trials:\n{launch.output[-3000:]}")
     return 3600 * (len(written) - 1) / (max(written) - min(written))
 
 
@@ -68,6 +75,7 @@ def _main() -> int:
         rate = simulate(many, options.trials, WORKERS)
         simulate(again, repeated, 1)
         differing = sum(digest != digests(again, repeated)[name] for name, digest in digests(many, repeated).items())
+        over_ros.mkdir()
         peer = ros_rate(over_ros, options.ros_trials)
     met = [
         figure("simulate_trials_per_hour", rate, 18000, "trials/h", at_most=False),
