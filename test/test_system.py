@@ -9,7 +9,9 @@ import subprocess
 import time
 
 import pytest
+import rosbag
 from harness import Launch, lines_of, wait_until
+from model_samples import save_model
 
 from grasp_learning.storage import Collection, CollectionInfo, load_info, missing_of, trials_of
 
@@ -19,7 +21,7 @@ AGAIN = 120  # s until trials are recorded again after a node came back
 
 
 class Collecting:
-    """A launch of collect_random.launch, and what it has on disk.
+    """A launch of collect_random.launch, or of the launch file that is named, and what it has on disk.
 
     Args:
         folder: for logs, and for the data unless the arguments name another place.
@@ -30,7 +32,9 @@ class Collecting:
         self.data = folder / "data"
         if not any(argument.startswith("data:=") for argument in arguments):
             arguments += (f"data:={self.data}",)
-        self.launch = Launch(["collect_random.launch", "speed:=max", *arguments], folder)
+        if not any(argument.endswith(".launch") for argument in arguments):
+            arguments = ("collect_random.launch", *arguments)
+        self.launch = Launch([*arguments, "speed:=max"], folder)
 
     def trials(self, arm: str = ""):
         return [line for line in lines_of(self.data / "trials.jsonl") if arm in ("", line["arm"])]
@@ -155,6 +159,36 @@ def test_kill_9_of_the_collector_ends_the_launch_and_kill_9_of_the_simulator_the
         assert after[: len(before)] == before and after[len(before)] > before[-1]
     finally:
         again.launch.close()
+
+
+def test_a_model_guides_a_collection_of_its_own(tmp_path):
+    model = tmp_path / "stage0.safetensors"
+    checksum = save_model(model)
+    guided = ("staged_collect.launch", f"model:={model}", "stage:=1", "trials:=2", "seed:=2")
+    run = Collecting(tmp_path, *guided)
+    try:
+        run.launch.wait(300)
+        assert "FINISHED: 2 trials recorded in this run" in run.launch.output
+    finally:
+        run.launch.close()
+    info = load_info(run.data)
+    assert (info.mode, info.stage, info.model, info.model_sha256) == ("staged", 1, "stage0.safetensors", checksum)
+    for trial in run.trials():
+        assert (trial["sampler"], trial["model_sha256"]) == ("importance", checksum)
+        assert 0.0 <= trial["score"] <= 1.0
+        assert trial["truth_near"]
+        with rosbag.Bag(str(run.data / trial["bag"])) as bag:
+            ((_, prior, _),) = bag.read_messages("prior")
+        entry = prior.probabilities[18 * prior.place + prior.bin]
+        assert (prior.bin, entry) == (trial["bin"], pytest.approx(trial["score"], abs=1e-4))
+
+    again = Collecting(tmp_path, *guided[:2], "stage:=2")
+    try:
+        again.launch.wait(120)
+        assert "another kind of collection, stage is 1 there and 2 now" in again.launch.output
+    finally:
+        again.launch.close()
+    assert len(run.trials()) == 2
 
 
 def test_an_unknown_robot_ends_the_launch_with_a_clear_line(start):

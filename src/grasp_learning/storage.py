@@ -96,7 +96,7 @@ class CollectionInfo(RunInfo):
 
     Attributes:
         robot: "sim", "baxter" or "gazebo".
-        mode: "random" or "staged".
+        mode: "random", "staged" or "best".
         stage: stage of the curriculum, 0 for random collection.
         model, model_sha256: file name and checksum of the model of a staged collection, else empty.
         resumed: one entry for each later run.
