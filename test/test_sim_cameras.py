@@ -188,6 +188,19 @@ def test_light_drifts_slowly(world):
     assert changes.max() > 0.2, "the light never changes"
 
 
+def test_a_crop_of_the_kinects_picture_is_that_part_of_it(world):
+    camera = CameraRenderer(world.model, EXACT)
+    picture, depth = camera.kinect(world.data)
+    u, v, width, height = crop = (349, 270, 1221, 472)
+    part, part_depth = camera.kinect(world.data, crop)
+    camera.close()
+    assert part.shape == (height, width, 3) and part_depth.shape == (height, width)
+    window = (slice(v, v + height), slice(u, u + width))
+    # edges may fall to either side of a pixel
+    assert (np.abs(part.astype(int) - picture[window]) > 3).mean() < 2e-3
+    assert (np.abs(part_depth.astype(int) - depth[window]) > 2).mean() < 2e-3
+
+
 def test_model_without_cameras_is_refused():
     empty = mujoco.MjModel.from_xml_string("<mujoco><worldbody/></mujoco>")
     with pytest.raises(RenderingError, match="no camera called 'kinect'"):
