@@ -116,7 +116,10 @@ def plain_loop():
 def compare_on_cpu(folder: str) -> bool:
     samples = synthetic(BATCH * (1 + STEPS))
     plain = plain_loop()
-    pairs = [(our_rate(samples, folder), plain()) for _ in range(ROUNDS)]
+    pairs = []
+    for _ in range(ROUNDS):
+        pairs.append((our_rate(samples, folder), plain()))
+        print("images a second: ours {:.1f}, plain loop {:.1f}".format(*pairs[-1]), flush=True)
     ours, theirs = (statistics.median(rates) for rates in zip(*pairs))
     precision = precision_of(TrainSettings(data=["synthetic"], out=folder), "cpu")
     print(f"ours {ours:.1f} images a second ({precision}, rotated), plain loop {theirs:.1f}", flush=True)
