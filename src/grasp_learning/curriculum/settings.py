@@ -72,7 +72,8 @@ class CurriculumSettings(Settings):
 
     def stream(self, stage: int, purpose: int) -> int:
         """Seed of one stage's random choices for one purpose: COLLECT, TEST, TRAIN or NOVEL."""
-        return int(np.random.SeedSequence([self.seed, stage, purpose]).generate_state(1)[0])
+        # ROS parameters are signed numbers of 32 bits
+        return int(np.random.SeedSequence([self.seed, stage, purpose]).generate_state(1)[0] >> np.uint32(1))
 
 
 def changes(old: CurriculumSettings, new: CurriculumSettings, begun: int) -> List[Tuple[str, object, object]]:
