@@ -333,7 +333,7 @@ def test_a_network_of_another_curriculum_is_refused(undisturbed, tmp_path):
 
 def test_seeds_of_stages_differ_and_are_numbers_that_ros_can_hold():
     seeds = [SETTINGS.stream(stage, purpose) for stage in range(50) for purpose in range(4)]
-    assert len(set(seeds)) == 200 and 0 <= min(seeds) and max(seeds) < 2**31
+    assert len(set(seeds)) == 200 and min(seeds) >= 0 and max(seeds) < 2**31
 
 
 # The folder
