@@ -153,7 +153,8 @@ class GraspNetwork(nn.Module):
         """Pictures as the network takes them.
 
         Args:
-            patches: uint8 BGR, (n, h, w, 3) or (n, 3, h, w), on any device.
+            patches: uint8 BGR, (n, h, w, 3) or (n, 3, h, w), on any device; or float32 (n, 3, h, w) of the same
+                range, which may be overwritten.
 
         Returns:
             (n, 3, h, w) float32 on the network's device.
@@ -162,16 +163,17 @@ class GraspNetwork(nn.Module):
             NetworkError: not such pictures.
         """
         pictures = torch.as_tensor(patches, device=self.input_mean.device)
-        if pictures.dtype != torch.uint8 or pictures.ndim != 4 or 3 not in (pictures.shape[1], pictures.shape[3]):
+        known = pictures.dtype in (torch.uint8, torch.float32)
+        if not known or pictures.ndim != 4 or 3 not in (pictures.shape[1], pictures.shape[3]):
             raise NetworkError(
                 f"got pictures of {pictures.dtype} and shape {tuple(pictures.shape)}: "
-                "expected uint8 of shape (n, h, w, 3) or (n, 3, h, w)"
+                "expected uint8 of shape (n, h, w, 3) or (n, 3, h, w), or float32 of shape (n, 3, h, w)"
             )
         if pictures.shape[3] == 3:
             pictures = pictures.permute(0, 3, 1, 2)
         if NORMALISATIONS[self.variant]["channels"] == "RGB":
             pictures = pictures.flip(1)
-        return (pictures.float() - self.input_mean) / self.input_std
+        return pictures.float().sub_(self.input_mean).div_(self.input_std)
 
     def convolve(self, x: torch.Tensor) -> torch.Tensor:
         """The feature map before the last pool, of patches or of larger pictures.
