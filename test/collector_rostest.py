@@ -342,10 +342,10 @@ class CollectorTest(unittest.TestCase):
     def test_wrong_parameters_are_named(self):
         right = {"data": "data", "calibration": str(CALIBRATION)}
         for key, value, told in (
-            ("robot", "pr2", "'robot' is 'pr2': Value error, expected one of: sim"),
-            ("arms", "three", "'arms' is 'three': Value error, expected one of: both, left, right"),
-            ("mode", "dream", "'mode' is 'dream': Value error, expected one of: random, staged, best"),
-            ("planner", "prm", "'planner' is 'prm': Value error, expected one of: ompl"),
+            ("robot", "pr2", "'robot' is 'pr2': expected one of: sim"),
+            ("arms", "three", "'arms' is 'three': expected one of: both, left, right"),
+            ("mode", "dream", "'mode' is 'dream': expected one of: random, staged, best"),
+            ("planner", "prm", "'planner' is 'prm': expected one of: ompl"),
             ("trials", -1, "'trials' is -1"),
             ("max_layouts", 0, "'max_layouts' is 0"),
             ("mode", "staged", "mode 'staged' needs a model"),

@@ -2,6 +2,7 @@
 
 from typing import List
 
+import pydantic
 import pytest
 from pydantic import Field, ValidationError
 
@@ -66,3 +67,19 @@ def test_files(tmp_path):
         load_settings(Outer, path)
     path.write_text("name: b\nsizes: [3]")
     assert load_settings(Outer, path).sizes == [3]
+
+
+def test_a_rule_over_several_keys_gives_its_reason_alone():
+    class Interval(Settings):
+        low: float = 0.0
+        high: float = 1.0
+
+        @pydantic.model_validator(mode="after")
+        def _ordered(self):
+            if self.low > self.high:
+                raise ValueError("low is above high")
+            return self
+
+    with pytest.raises(ConfigError) as caught:
+        parse_settings(Interval, {"low": 2.0}, "node")
+    assert str(caught.value) == "node: low is above high"

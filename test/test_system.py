@@ -195,7 +195,7 @@ def test_an_unknown_robot_ends_the_launch_with_a_clear_line(start):
     run = start("robot:=pr2")
     run.launch.wait(60)
     # its calibration file is named after it
-    assert "'robot' is 'pr2': Value error, expected one of: sim" in run.launch.output
+    assert "'robot' is 'pr2': expected one of: sim" in run.launch.output
     assert "REQUIRED process [collector-" in run.launch.output
 
 

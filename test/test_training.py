@@ -367,7 +367,7 @@ def test_a_gpu_that_is_not_there(capsys, dataset, tmp_path):
 @pytest.mark.parametrize(
     "arguments, expected",
     [
-        (["--stage", "2"], "key 'init' is '': Value error, stage 2 is finetuned"),
+        (["--stage", "2"], "key 'init' is '': stage 2 is finetuned"),
         (["--devices", "3"], "3 devices cannot share a batch of 128 evenly"),
         (["--freeze-convolutions", "--weights", "none"], "random convolutions cannot stay"),
         (["--epochs", "0"], "key 'epochs' is 0"),

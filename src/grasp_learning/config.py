@@ -48,7 +48,9 @@ def _describe(item: Mapping) -> str:
         return f"key '{key}' is missing"
     if item["type"] == "extra_forbidden":
         return f"key '{key}' is unknown"
-    return f"key '{key}' is {item['input']!r}: {item['msg']}"
+    reason = item["msg"].replace("Value error, ", "", 1)
+    # of the whole, its values would hide the reason
+    return f"key '{key}' is {item['input']!r}: {reason}" if item["loc"] else reason
 
 
 def load_settings(cls: Type[SettingsType], path) -> SettingsType:
