@@ -50,11 +50,10 @@ def run_curriculum(out: Path, arguments: argparse.Namespace) -> List[dict]:
 
 def rate(name: str, positives: int, trials: int) -> float:
     """Print a grasp rate with its interval; in percent."""
-    low, high = wilson_interval(positives, trials)
-    print(
-        f"{name}: {positives} of {trials}, {100 * positives / trials:.1f} % (95 %: {100 * low:.1f} to {100 * high:.1f} %)"
-    )
-    return 100 * positives / trials
+    low, high = (100 * bound for bound in wilson_interval(positives, trials))
+    percent = 100 * positives / trials
+    print(f"{name}: {positives} of {trials}, {percent:.1f} % (95 %: {low:.1f} to {high:.1f} %)")
+    return percent
 
 
 def main() -> int:
