@@ -12,6 +12,7 @@ import torch
 from grasp_learning.checkpoint import Checkpoint, CheckpointError, CheckpointInfo, save_checkpoint
 from grasp_learning.network import GraspNetwork
 from grasp_learning.patches import crop_patch, resize_patch
+from grasp_learning.predictor.dense import dense_probabilities
 from grasp_learning.predictor.errors import BadImageError, NothingToLookAtError, PredictionError, RegionError
 from grasp_learning.predictor.predictor import Predictor
 from grasp_learning.predictor.settings import DenseSettings, PredictorSettings, RerankSettings
@@ -179,6 +180,41 @@ def test_importance_draws_exact_entries_and_the_prior_records_them(predictor, de
     assert (prior.place, prior.bin) == (drawn[0].place, drawn[0].bin)
     assert prior.probabilities[prior.place, prior.bin] == pytest.approx(drawn[0].score)
     assert (prior.model, prior.model_sha256, prior.patch_size) == ("stage2.safetensors", "ab" * 32, SIDE)
+
+
+class Ruler:
+    """Takes an engine's place: its features are their own place, so that an answer is where its window begins."""
+
+    input_side, dtype = 227, torch.float32
+
+    def pooled_everywhere(self, pictures):
+        rows, columns = ((length - self.input_side) // 16 + 11 for length in pictures.shape[1:3])
+        grid = torch.stack(torch.meshgrid(torch.arange(columns), torch.arange(rows), indexing="xy")).float()
+        return torch.cat([grid, torch.zeros(254, rows, columns)])[None]
+
+    def classify(self, pooled):
+        return pooled[:, :2, 0, 0].numpy()
+
+
+@pytest.mark.parametrize("side", [100, 101, 180, 240])
+@pytest.mark.parametrize("margins", [(0, 0), (40, 25), (3, 90)])
+def test_every_place_gets_its_nearest_window_those_at_the_edges_too(side, margins):
+    # the windows are 16 px of the network's input apart
+    width, height = 360, 240
+    low, high = (side - 1) / 2 + np.array(margins), np.array([width, height]) - (side + 1) / 2
+    high = np.maximum(high - margins, low)
+    places = np.array([[u, v] for u in np.linspace(low[0], high[0], 23) for v in np.linspace(low[1], high[1], 17)])
+    places = np.floor(places) + low % 1
+    begins = 16 * dense_probabilities(Ruler(), IMAGE, places, side) * side / 227
+    wanted = places - places.min(axis=0)
+    assert np.abs(begins - wanted).max() <= 8 * side / 227 + 1.0  # half a step, and a rounded size
+
+
+def test_patches_too_small_for_the_dense_path_are_an_error_that_says_so(predictor):
+    large = np.tile(IMAGE, (5, 6, 1))
+    with pytest.raises(PredictionError, match="scaled to .* take the path 'exact'"):
+        ask(predictor, large, side=16)
+    assert len(ask(predictor, large, side=16, path="exact", patches=3).places) == 3
 
 
 def test_a_picture_without_contrast_is_nothing_to_look_at(predictor):
