@@ -15,7 +15,8 @@ from grasp_learning.config import ConfigError  # noqa: E402
 from grasp_learning.geometry import base_angle_to_image  # noqa: E402
 from grasp_learning.sampling import GraspSampler, RandomSampler, SamplerSettings  # noqa: E402
 from grasp_learning.sim.objects import catalogue  # noqa: E402
-from grasp_learning.sim.world import SimulationDiverged  # noqa: E402
+from grasp_learning.sim.world import SceneError, SimulationDiverged  # noqa: E402
+from grasp_learning.simulation.scene import SimScene  # noqa: E402
 from grasp_learning.simulation.workcell import WorkcellSettings, create_workcell  # noqa: E402
 from grasp_learning.trial import Outcome, Prior, Region, Step, run_trial  # noqa: E402
 
@@ -214,6 +215,19 @@ def test_a_sampler_that_finds_nothing_ends_the_trial_with_the_picture_kept():
 def test_an_arm_that_cannot_get_there_says_so(kinds):
     region = Region("left", 0.0, np.array([1.6, 0.9, -0.1]), 0.1, np.zeros((3, 2)), (0, 0, 1, 1))
     assert kinds[0].approach(region).outcome is Outcome.UNREACHABLE
+
+
+def test_a_table_that_cannot_be_laid_is_freed_again(monkeypatch):
+    closed = []
+    monkeypatch.setattr(SimScene, "close", lambda scene, close=SimScene.close: (closed.append(scene), close(scene)))
+
+    def scatter(scene):
+        raise SceneError("these do not rest on the table")
+
+    monkeypatch.setattr(SimScene, "scatter", scatter)
+    with pytest.raises(SceneError):
+        make(objects=[])
+    assert len(closed) == 1
 
 
 def test_unknown_kind_is_an_error():

@@ -7,6 +7,7 @@
 Pictures are BGR arrays. The same arguments give the same trials, bit for bit, whatever the process did before.
 """
 
+import contextlib
 import dataclasses
 from typing import Dict, List, Literal, Optional, Sequence
 
@@ -201,8 +202,11 @@ def create_workcell(
     settings = settings or WorkcellSettings()
     robot = HandCarrier() if kind == "gripper" else WholeBaxter()
     scene = SimScene(seed if scene_seed is None else scene_seed, objects, settings.scene, robot)
-    workcell = InProcessWorkcell(scene, sampler, settings, seed, kind)
-    workcell.prepare()
+    with contextlib.ExitStack() as unless_ready:
+        unless_ready.callback(scene.close)
+        workcell = InProcessWorkcell(scene, sampler, settings, seed, kind)
+        workcell.prepare()
+        unless_ready.pop_all()
     return workcell
 
 
