@@ -461,16 +461,36 @@ class ObjectsTest(SimulatorTest):
         near = rospy.ServiceProxy("/baxter_sim/near", QueryNear)
         trigger("scatter")
         everything = near(0.66, 0.0, 0.7)
-        self.assertEqual(len(set(everything.names)), 10)
+        self.assertEqual(len(set(everything.names)), 3)
         self.assertEqual(list(everything.distances), sorted(everything.distances))
-        some = near(0.66, 0.0, everything.distances[3])
-        self.assertEqual(some.names, everything.names[:4])
+        some = near(0.66, 0.0, everything.distances[1])
+        self.assertEqual(some.names, everything.names[:2])
         trigger("clear_table")
         self.assertEqual(near(0.66, 0.0, 0.7).names, [])
         trigger("scatter")
         for nonsense in ((float("nan"), 0.0, 0.1), (0.6, 0.0, -1.0)):
             with self.assertRaises(rospy.ServiceException):
                 near(*nonsense)
+
+    def test_other_objects_take_their_turn_until_they_are_exchanged_again(self):
+        near = rospy.ServiceProxy("/baxter_sim/near", QueryNear)
+        exchange = rospy.ServiceProxy("/baxter_sim/exchange_objects", Trigger)
+
+        def there():
+            return set(near(0.66, 0.0, 10.0).names)
+
+        trigger("scatter")
+        seen = [there()]
+        for _ in range(2):
+            answer = exchange()
+            self.assertTrue(answer.success, answer.message)
+            seen.append(there())
+            self.assertEqual(set(answer.message.split(", ")), seen[-1])
+        self.assertEqual(len(set.union(*seen)), 9)
+        self.assertEqual(list(rospy.ServiceProxy("/baxter_sim/put_back_objects", PutBackObjects)().names), [])
+        trigger("clear_table")
+        trigger("scatter")
+        self.assertEqual(there(), seen[-1])
 
     def test_reset_starts_again_but_not_the_clock(self):
         before = rospy.get_time()

@@ -300,6 +300,34 @@ class CollectorTest(unittest.TestCase):
         self.assertEqual([fault["outcome"] for fault in self.faults()], ["UNREACHABLE"] * 4)
         self.assertFalse(self.world.moved_under_layout)
 
+    def test_other_objects_are_laid_out_after_so_many_trials_and_never_under_a_moving_arm(self):
+        self.world.pick_time = 0.2
+        collector = self.start(trials=8, exchange_after=2)
+        self.assertEqual(collector.wait(), 0, collector.output)
+        self.assertEqual((len(self.trials()), self.world.layouts), (8, 1))
+        # a trial of the other arm that was under way may end first
+        self.assertIn(self.world.exchanges, (2, 3))
+        self.assertIn("other objects were laid out: ball, mug", collector.output)
+        self.assertFalse(self.world.moved_under_layout)
+
+    def test_the_last_trial_is_followed_by_no_layout_and_0_is_never(self):
+        for number, (every, exchanges) in enumerate(((2, 1), (0, 0)), 1):
+            collector = self.start(trials=4, exchange_after=every, arms="left")
+            self.assertEqual(collector.wait(), 0, collector.output)
+            self.recorder.close()  # the next one writes into the same folder
+            self.assertEqual((len(self.trials()), self.world.exchanges), (4 * number, exchanges))
+            self.world.reset()
+
+    def test_a_simulator_that_cannot_exchange_objects_ends_the_collection(self):
+        def region(arm):
+            self.world.scatter = False  # the first layout went well
+            return "SUCCESS"
+
+        self.world.region = dict.fromkeys(self.world.region, region)
+        collector = self.start(trials=0, max_consecutive_faults=2, exchange_after=1)
+        self.assertEqual(collector.wait(), 1)
+        self.assertIn("could not be laid out anew 2 times in a row", collector.output)
+
     def test_a_table_without_objects_ends_the_collection(self):
         self.world.region = dict.fromkeys(self.world.region, "NO_OBJECTS")
         collector = self.start(max_layouts=2, rearrange_after=2)

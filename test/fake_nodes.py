@@ -59,6 +59,7 @@ class FakeNodes:
         prior: of the grasps; without places, as of random ones.
         scatter: whether objects can be laid out.
         layouts: how often they were.
+        exchanges: how often others were laid out.
         moving: arms with a pick under way now.
         pick_time: how long a pick takes (s).
         picks: how many were begun.
@@ -75,6 +76,7 @@ class FakeNodes:
         for name in ("/roi_sampler/reset_background", "/fake_sim/clear_table"):
             rospy.Service(name, Trigger, lambda _: TriggerResponse(True, "done"))
         rospy.Service("/fake_sim/scatter", Trigger, self._on_scatter)
+        rospy.Service("/fake_sim/exchange_objects", Trigger, self._on_exchange)
         rospy.Service("/fake_sim/put_back_objects", PutBackObjects, lambda _: PutBackObjectsResponse(["ball"]))
         for arm in ARMS:
             self._serve(arm, "approach", ApproachAction, self._on_approach)
@@ -88,7 +90,7 @@ class FakeNodes:
         self.pick: Dict[str, object] = dict.fromkeys(ARMS, "FAILURE")
         self.prior = GraspPrior()
         self.scatter = True
-        self.layouts = self.picks = 0
+        self.layouts = self.picks = self.exchanges = 0
         self.moving: set = set()
         self.pick_time = 0.05
         self.moved_under_layout = False
@@ -144,6 +146,13 @@ class FakeNodes:
         self.layouts += 1
         self.moved_under_layout = self.moved_under_layout or bool(self.moving)
         return TriggerResponse(True, "laid out")
+
+    def _on_exchange(self, _) -> TriggerResponse:
+        if not self.scatter:
+            return TriggerResponse(False, "the objects found no place")
+        self.exchanges += 1
+        self.moved_under_layout = self.moved_under_layout or bool(self.moving)
+        return TriggerResponse(True, "ball, mug")
 
 
 class Node:

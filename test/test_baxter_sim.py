@@ -14,11 +14,12 @@ import rospy
 
 from grasp_learning.config import ConfigError, parse_settings
 from grasp_learning.geometry import Camera
-from grasp_learning.ros.baxter_sim import BaxterSim, BaxterSimSettings
+from grasp_learning.ros.baxter_sim import BaxterSim, BaxterSimSettings, choose_objects
 from grasp_learning.ros.sim_cameras import RenderThread, scaled
 from grasp_learning.ros.sim_publisher import to_stamp
 from grasp_learning.ros.sim_thread import Inbox
 from grasp_learning.sim.gl import RenderingError
+from grasp_learning.sim.objects import catalogue
 from grasp_learning.sim.world import SimulationDiverged
 
 CONFIG = Path(__file__).resolve().parent.parent / "config" / "baxter_sim.yaml"
@@ -26,6 +27,24 @@ CONFIG = Path(__file__).resolve().parent.parent / "config" / "baxter_sim.yaml"
 
 def test_config_file_states_the_defaults():
     assert parse_settings(BaxterSimSettings, yaml.safe_load(CONFIG.read_text()), str(CONFIG)) == BaxterSimSettings()
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({}, 30),
+        ({"pool": 0}, 10),
+        ({"objects": 20, "pool": 12}, 20),
+        ({"split": "test"}, len(catalogue("test"))),
+        ({"objects": 0, "pool": 0}, 0),
+    ],
+)
+def test_the_pool_begins_with_the_objects_that_lie_on_the_table_first(settings, expected):
+    settings = BaxterSimSettings(seed=3, **settings)
+    names = [obj.name for obj in choose_objects(settings)]
+    assert len(set(names)) == len(names) == expected
+    alone = choose_objects(settings.model_copy(update={"pool": 0}))
+    assert names[: settings.objects] == [obj.name for obj in alone]
 
 
 @pytest.mark.parametrize("speed", ["max", 1, 0.5, 4.0])
@@ -42,6 +61,7 @@ def test_speeds(speed):
         ("speed", True, "'max'"),
         ("speed", float("nan"), "above 0"),
         ("split", "validation", "'train' or 'test'"),
+        ("pool", 31, "less than or equal to 30"),
         ("objects", -1, "greater than or equal to 0"),
         ("objects", 31, "less than or equal to 30"),
         ("seed", -1, "greater than or equal to 0"),

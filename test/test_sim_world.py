@@ -47,6 +47,35 @@ def test_scattered_objects_rest_on_both_halves(scattered):
     np.testing.assert_allclose(positions(scattered), before, atol=1e-3)
 
 
+def test_objects_that_were_not_chosen_stay_out_of_the_way():
+    world = World(2, ten_objects(2))
+    rng = np.random.default_rng(2)
+    world.scatter(rng, [0, 1, 2, 3])
+    world.scatter(rng, [7, 2, 9])
+    chosen = {world.object_names[index] for index in (7, 2, 9)}
+    away = [index for index in range(10) if index not in (7, 2, 9)]
+    assert set(world.names_in_use) == chosen
+    assert {name for name, _ in world.objects_near(0.66, 0.0, 100.0)} == chosen
+    assert (positions(world)[away, 0] < -1.0).all()
+    assert world.objects_off_table() == []
+
+    world.place(world.object_names[7], (1.5, 0.0, 0.0))
+    assert world.put_back(rng) == [world.object_names[7]]
+    world.restore([world.object_names[0]])  # one that went wrong where it was parked
+    assert world.objects_off_table() == []
+    world.reset()
+    assert world.put_back(rng) == []
+    world.scatter(rng)
+    assert {name for name, _ in world.objects_near(0.66, 0.0, 0.7)} == chosen
+
+
+def test_parked_objects_change_nothing_for_those_on_the_table():
+    few, many = World(4, ten_objects(4)[:3]), World(4, ten_objects(4))
+    for world in (few, many):
+        world.scatter(np.random.default_rng(4), [0, 1, 2])
+    np.testing.assert_allclose(positions(many)[:3], positions(few), atol=0.005)
+
+
 def test_two_scatters_differ():
     world = World(1, ten_objects(1))
     rng = np.random.default_rng(1)

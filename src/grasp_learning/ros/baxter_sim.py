@@ -31,6 +31,7 @@ from grasp_learning.sim.cameras import CameraRenderer, CameraSettings
 from grasp_learning.sim.contacts import ArmContacts
 from grasp_learning.sim.gl import RenderingError
 from grasp_learning.sim.objects import catalogue
+from grasp_learning.sim.turns import Turns
 from grasp_learning.sim.world import SceneError, SimulationDiverged, World, WorldSettings
 from grasp_learning.srv import (
     PutBackObjects,
@@ -60,6 +61,7 @@ class BaxterSimSettings(Settings):
     data: str = ""
     speed: Any = "max"
     objects: int = Field(10, ge=0, le=30)
+    pool: int = Field(30, ge=0, le=30)
     split: Literal["train", "test"] = "train"
     calibration: str = ""
     kinect_rate: float = Field(5.0, gt=0, le=MAX_FPS)
@@ -129,7 +131,8 @@ class BaxterSim:
     Publishers: /clock (Clock, 100 Hz of simulated time), robot/sim/started (Empty, latched).
 
     Services:
-        ~scatter (std_srvs/Trigger): drops all objects onto the table anew; answers when they are at rest.
+        ~scatter (std_srvs/Trigger): drops the same objects onto the table anew; answers when they are at rest.
+        ~exchange_objects (std_srvs/Trigger): drops other objects of the pool onto the table; the message names them.
         ~clear_table (std_srvs/Trigger): takes all objects off the table, until ~scatter.
         ~put_back_objects (PutBackObjects): puts objects that left the table back onto it.
         ~held (QueryHeld): what a gripper really holds.
@@ -145,7 +148,8 @@ class BaxterSim:
     def __init__(self, settings: BaxterSimSettings):
         self._rng = np.random.default_rng([settings.seed, 1])
         self._inbox = Inbox(SERVICE_PATIENCE)
-        objects = _choose_objects(settings)
+        objects = choose_objects(settings)
+        self._turns = Turns(len(objects), settings.objects, np.random.default_rng([settings.seed, 2]))
         self._world = TickingWorld(settings.seed, objects, WorldSettings(calibration=settings.calibration or None))
         self._robot = SimulatedBaxter(self._world)
         self._contacts = ArmContacts(self._world, rospy.logwarn)
@@ -153,7 +157,7 @@ class BaxterSim:
         self._cleared = False  # the objects are meant to be away
         self._rearranging = False
         self._running = False  # the simulation's thread serves the inbox
-        self._world.scatter(self._rng)
+        self._world.scatter(self._rng, self._turns.next())
 
         rospy.set_param("rethink/software_version", SOFTWARE_VERSION)
         urdf = load_urdf()
@@ -200,6 +204,7 @@ class BaxterSim:
     def _advertise(self) -> List[rospy.Service]:
         return [
             rospy.Service("~scatter", Trigger, self._trigger(self._scatter)),
+            rospy.Service("~exchange_objects", Trigger, self._trigger(self._exchange)),
             rospy.Service("~clear_table", Trigger, self._trigger(self._clear_table)),
             rospy.Service("~reset", Trigger, self._trigger(self._reset)),
             rospy.Service("~press_estop", Trigger, self._trigger(self._topics.switch, self._robot.press_estop)),
@@ -213,10 +218,10 @@ class BaxterSim:
     def _trigger(self, call: Callable, *args) -> Callable:
         def handle(_) -> TriggerResponse:
             try:
-                self._inbox.ask(call, *args)
+                said = self._inbox.ask(call, *args)
             except (SceneError, SimulationDiverged, TimeoutError) as error:
                 return TriggerResponse(False, str(error))
-            return TriggerResponse(True, "")
+            return TriggerResponse(True, said or "")
 
         return handle
 
@@ -228,7 +233,8 @@ class BaxterSim:
         """
         self._running = True
         self._started.publish()
-        rospy.loginfo("The simulated Baxter is ready, with %d objects", len(self._world.object_names))
+        count, pool = len(self._world.names_in_use), len(self._world.object_names)
+        rospy.loginfo("The simulated Baxter is ready, with %d of %d objects on the table", count, pool)
         try:
             while not rospy.is_shutdown():
                 self._tick()
@@ -279,6 +285,12 @@ class BaxterSim:
             self._world.scatter(self._rng)
             self._cleared = False
 
+    def _exchange(self) -> str:
+        with self._alone():
+            self._world.scatter(self._rng, self._turns.next())
+            self._cleared = False
+            return ", ".join(self._world.names_in_use)
+
     def _clear_table(self) -> None:
         with self._alone():
             self._world.clear_table()
@@ -327,15 +339,19 @@ class BaxterSim:
         return QueryNearResponse([name for name, _ in near], [distance for _, distance in near])
 
 
-def _choose_objects(settings: BaxterSimSettings) -> list:
-    """Objects of the split, drawn with the seed."""
+def choose_objects(settings: BaxterSimSettings) -> list:
+    """Objects of the split, drawn with the seed; those that lie on the table first come first."""
     known = catalogue(settings.split)
     if settings.objects > len(known):
         raise ConfigError(
             f"baxter_sim: key 'objects' is {settings.objects}: the split '{settings.split}' has only {len(known)}"
         )
-    chosen = np.random.default_rng([settings.seed, 0]).choice(len(known), settings.objects, replace=False)
-    return [known[index] for index in chosen]
+    rng = np.random.default_rng([settings.seed, 0])
+    first = rng.choice(len(known), settings.objects, replace=False)
+    others = rng.permutation(np.setdiff1d(np.arange(len(known)), first))
+    # a split of few objects gives what it has
+    pool = np.concatenate([first, others])[: max(settings.objects, settings.pool)]
+    return [known[index] for index in pool]
 
 
 def _copy_positions(source: mujoco.MjData, target: mujoco.MjData) -> None:

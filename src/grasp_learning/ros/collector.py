@@ -9,7 +9,7 @@ Parameters:
     ~stage (int, 0): of the curriculum. ~model (str): checkpoint that chooses the grasps; '' in random mode.
     ~trials (int): labelled trials to record in this run, 0 for no end. ~data (str): the collection's folder.
     ~planner (str): 'ompl'. ~calibration (str): calibration file.
-    ~simulator (str): name of the simulator's node, empty on a real robot.
+    ~simulator (str): name of the simulator's node, empty on a real robot. ~objects (str): split of its objects.
     All keys of config/collector.yaml. trial_recorder/minimum_free_gb (GB, 0): the recorder's, checked here too.
 """
 
@@ -37,6 +37,8 @@ from grasp_learning.trial import ARMS, Outcome, Trial, run_trial
 ROBOTS = ("sim",)
 MODES = ("random", "staged", "best")
 PLANNERS = ("ompl",)
+# services of the simulator that lay objects out
+SCATTER, EXCHANGE = "scatter", "exchange_objects"
 LINGER = 0.3  # s of wall clock for the last messages to reach their listeners
 
 
@@ -60,6 +62,7 @@ class CollectorSettings(Settings):
     planner: str = "ompl"
     calibration: str
     simulator: str = ""
+    objects: str = ""
     stage: int = Field(0, ge=0)
     trials: int = Field(0, ge=0)
     start_timeout: float = Field(90.0, gt=0)
@@ -67,6 +70,7 @@ class CollectorSettings(Settings):
     fault_pause: float = Field(2.0, ge=0)
     rearrange_after: int = Field(3, ge=1)
     max_layouts: int = Field(5, ge=1)
+    exchange_after: int = Field(25, ge=0)
     stop_timeout: float = Field(8.0, gt=0)
     deadlines: Deadlines = Deadlines()
 
@@ -106,7 +110,8 @@ class Collector:
         self._progress = Progress(settings.trials, recorded_before, 0.0)
         self._newest = newest_number(settings.data)
         self._flags = Flags()
-        self._rearrange = False  # objects are to be laid out anew, so no trial starts
+        self._rearrange = ""  # SCATTER or EXCHANGE, until which no trial starts
+        self._since_exchange = 0  # recorded trials
         self._layouts = self._failed_layouts = 0  # in a row without a recorded trial
         self._busy: Dict[str, bool] = {arm: False for arm in settings.arm_names}
         self._lock = threading.RLock()  # guards all of the above and printing; never held across a call
@@ -150,7 +155,7 @@ class Collector:
         if simulator:
             self._workcell.trigger(f"{simulator}/clear_table")
             self._workcell.trigger("roi_sampler/reset_background", self._settings.deadlines.background)
-            self._workcell.trigger(f"{simulator}/scatter")
+            self._workcell.trigger(f"{simulator}/{SCATTER}")
         self._progress.start(rospy.get_time())
 
     # One arm
@@ -199,11 +204,17 @@ class Collector:
             with self._lock:
                 self._busy[arm] = False
                 if number:
-                    self._layouts = self._failed_layouts = 0
+                    self._count_recorded()
         with self._lock:
             print(describe_trial(number, trial, self._progress.snapshot()), flush=True)
         self._publish("")
         return trial, number > 0
+
+    def _count_recorded(self) -> None:
+        self._layouts = self._failed_layouts = 0
+        self._since_exchange += 1
+        if self._settings.simulator and 0 < self._settings.exchange_after <= self._since_exchange:
+            self._rearrange = EXCHANGE
 
     def _record(self, trial: Trial) -> int:
         try:
@@ -239,24 +250,26 @@ class Collector:
     def _ask_for_objects(self, arm: str) -> None:
         if self._settings.simulator:
             with self._lock:
-                self._rearrange = True
+                # other objects are laid out anew, too
+                self._rearrange = self._rearrange or SCATTER
         else:
             self._publish(f"{arm} arm finds no object that it can reach; please put objects on its half of the table")
             rospy.logwarn("%s arm finds no object that it can reach; please put objects on its half", arm)
 
     def _lay_out_objects(self) -> None:
-        """Scatter the objects anew as soon as no arm moves; the collection fails if that does not help."""
+        """Lay out the objects anew, or others, as soon as no arm moves; the collection fails if that does not help."""
         with self._lock:
             if any(self._busy.values()):
                 return
-        if self._layouts >= self._settings.max_layouts:
+            service = self._rearrange
+        if service == SCATTER and self._layouts >= self._settings.max_layouts:
             self._fail(
                 f"no trial could be recorded although the objects were laid out anew {self._layouts} times in a row: "
                 "no arm finds an object that it can reach; look at the regions on /roi_sampler/overlay"
             )
             return
         try:
-            self._workcell.trigger(f"{self._settings.simulator}/scatter")
+            said = self._workcell.trigger(f"{self._settings.simulator}/{service}")
         except CallFailed as error:
             self._failed_layouts += 1
             rospy.logerr("objects could not be laid out anew: %s", error)
@@ -265,14 +278,21 @@ class Collector:
             self._pause(self._settings.fault_pause)
             return
         with self._lock:
-            self._layouts, self._failed_layouts, self._rearrange = self._layouts + 1, 0, False
-        rospy.loginfo("objects were laid out anew: an arm could reach none")
+            self._failed_layouts, self._rearrange = 0, ""
+            if service == EXCHANGE:
+                self._since_exchange = 0
+            else:
+                self._layouts += 1
+        if service == EXCHANGE:
+            rospy.loginfo("other objects were laid out: %s", said)
+        else:
+            rospy.loginfo("objects were laid out anew: an arm could reach none")
 
     # Watching and ending
 
     def _watch(self, threads: List[threading.Thread]) -> None:
         while any(thread.is_alive() for thread in threads) and not rospy.is_shutdown():
-            if self._rearrange and not self._over():
+            if self._rearrange and not (self._over() or self._progress.complete):
                 self._lay_out_objects()
             time.sleep(0.05)
         end = time.monotonic() + self._settings.stop_timeout
@@ -406,6 +426,7 @@ def check_folder(settings: CollectorSettings, model_sha256: str = "") -> int:
     free = float(rospy.get_param("trial_recorder/minimum_free_gb", 0.0))
     make_folder(settings.data)
     kind = {"robot": settings.robot, "mode": settings.mode, "stage": settings.stage, "model_sha256": model_sha256}
+    kind["objects"] = settings.objects
     check_usable(settings.data, kind, int(free * 1e9))
     writer = writer_of(settings.data)
     if writer is not None and writer != node_pid("trial_recorder"):

@@ -103,6 +103,7 @@ class World:
     Args:
         seed: of the light and the table's surface.
         objects: what can lie on the table; it starts empty, with the objects parked on the floor behind the robot.
+            There may be more of them than :meth:`scatter` lays out: parked ones sleep and cost next to nothing.
         settings: see :class:`WorldSettings`.
         robot: what moves in it; None is the whole Baxter.
 
@@ -122,6 +123,7 @@ class World:
         self.robot = robot or WholeBaxter()
         self.objects = list(objects)
         self.object_names = _unique_names(self.objects)
+        self._in_use = list(range(len(self.objects)))  # what scatter lays out
         path = self.settings.calibration or find_package_file("config/calibration/sim.yaml")
         self.calibration = load_calibration(path)
         self.table = self.calibration.table
@@ -257,19 +259,29 @@ class World:
         mujoco.mj_forward(self.model, self.data)
         self._remember()
 
-    def scatter(self, rng: np.random.Generator) -> None:
-        """Drop all objects onto the table, about half of them on each side, and wait until they are at rest.
+    @property
+    def names_in_use(self) -> List[str]:
+        """Names of the objects that are meant to lie on the table."""
+        return [self.object_names[index] for index in self._in_use]
+
+    def scatter(self, rng: np.random.Generator, chosen: Optional[Sequence[int]] = None) -> None:
+        """Drop objects onto the table, about half of them on each side, and wait until they are at rest.
 
         Time goes on meanwhile, and the robot holds its set-points.
+
+        Args:
+            chosen: indices of the objects, from now on; the others stay parked. None is those of the last time, all
+                of them at first.
 
         Raises:
             SceneError: objects still fell off or rolled on after all attempts.
             SimulationDiverged: see :meth:`step`.
         """
+        if chosen is not None:
+            self._in_use = [int(index) for index in chosen]
         self.clear_table()
-        order = rng.permutation(len(self.objects))
-        signs = {int(index): 1.0 if rank % 2 == 0 else -1.0 for rank, index in enumerate(order)}
-        pending = [int(index) for index in order]
+        pending = [self._in_use[place] for place in rng.permutation(len(self._in_use))]
+        signs = {index: 1.0 if rank % 2 == 0 else -1.0 for rank, index in enumerate(pending)}
         for _ in range(self.settings.scatter_attempts):
             for index in pending:
                 self._drop(index, signs[index], rng)
@@ -344,10 +356,13 @@ class World:
         return poses
 
     def objects_near(self, x: float, y: float, radius: float) -> List[Tuple[str, float]]:
-        """Names and horizontal distances (m) of the objects whose centres are near a point, the nearest first."""
+        """Names and horizontal distances (m) of the objects whose centres are near a point, the nearest first.
+
+        Parked ones are not among them, however large the radius.
+        """
         distances = np.hypot(self.data.qpos[self._qpos[:, 0]] - x, self.data.qpos[self._qpos[:, 1]] - y)
-        order = [int(index) for index in np.argsort(distances) if distances[index] <= radius]
-        return [(self.object_names[index], float(distances[index])) for index in order]
+        near = [int(index) for index in np.argsort(distances) if distances[index] <= radius]
+        return [(self.object_names[index], float(distances[index])) for index in near if index not in self._parked]
 
     def fastest_object(self) -> float:
         """Speed (m/s) of the fastest object."""
@@ -400,13 +415,15 @@ class World:
         return not np.any(self._geom_owner[self.data.contact.geom] == index)
 
     def _settle(self) -> List[int]:
-        """Step until all objects are at rest; indices of those that still move when time is up."""
+        """Step until all objects but parked ones are at rest; indices of those that still move when time is up."""
+        parked = list(self._parked)
         moving = np.ones(len(self.objects), bool)
         quiet = 0
         for _ in range(self._steps(self.settings.settle_time) // self._steps(0.05)):
             self.step(self._steps(0.05))
             velocity = np.abs(self.data.qvel[self._qvel])
             moving = (velocity[:, :3].max(axis=1) > 0.01) | (velocity[:, 3:].max(axis=1) > 0.15)
+            moving[parked] = False
             quiet = 0 if moving.any() else quiet + 1
             if quiet == 3:
                 break
