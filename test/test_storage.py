@@ -127,6 +127,19 @@ def test_another_kind_of_collection_is_refused(tmp_path, key, ours):
     assert (tmp_path / "collection.yaml").read_text() == before
 
 
+def test_objects_of_another_split_are_refused_where_both_are_told(tmp_path):
+    told, untold = tmp_path / "told", tmp_path / "untold"
+    Collection(told, info(objects="train")).close()
+    assert storage.load_info(told).objects == "train"
+    with pytest.raises(storage.WrongCollectionError, match="objects is 'train' there and 'test' now"):
+        Collection(told, info(objects="test"))
+    with pytest.raises(storage.WrongCollectionError, match="objects is 'train' there and 'test' now"):
+        storage.check_usable(told, {"objects": "test"})
+    Collection(told, info(objects="train")).close()
+    Collection(untold, info()).close()  # as collections were before
+    Collection(untold, info(objects="train")).close()
+
+
 def test_a_folder_can_be_checked_without_touching_it(tmp_path):
     new, taken, other = tmp_path / "a" / "new", tmp_path / "taken", tmp_path / "other"
     storage.check_usable(new, {"robot": "sim"})

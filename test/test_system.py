@@ -94,7 +94,7 @@ def test_a_collection_ends_by_itself_and_a_second_one_resumes_it_until_ctrl_c(st
     assert all((trial["y"] > 0) == (trial["arm"] == "left") for trial in trials)
     assert (run.data / "contact_sheet.png").stat().st_size > 10000
     assert "trials/h" in run.launch.output and "success" in run.launch.output
-    assert load_info(run.data).seed == 1
+    assert (load_info(run.data).seed, load_info(run.data).objects) == (1, "train")
 
     again = start("trials:=0")
     again.wait_for_more()
@@ -224,7 +224,10 @@ def test_the_launch_file_shows_a_run_where_that_is_wanted():
 def test_the_launch_files_arguments_reach_their_nodes():
     arguments = ("speed:=1", "arms:=left", "trials:=3", "seed:=5", "data:=some/where")
     parameters = roslaunch("--dump-params", "grasp_learning", "collect_random.launch", *arguments)
-    for line in ("/baxter_sim/speed: 1", "/collector/arms: left", "/collector/trials: 3", "/trial_recorder/seed: 5"):
+    for line in (
+        *("/baxter_sim/speed: 1", "/collector/arms: left", "/collector/trials: 3", "/trial_recorder/seed: 5"),
+        *("/collector/objects: train", "/trial_recorder/objects: train"),
+    ):
         assert line in parameters.splitlines()
     assert f"/collector/data: {os.getcwd()}/some/where" in parameters
     assert "/right/arm_executor" not in parameters

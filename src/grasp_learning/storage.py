@@ -102,7 +102,7 @@ class CollectionInfo(RunInfo):
         resumed: one entry for each later run.
         format: version of this layout.
         source: "ros" (one bag a trial) or "inprocess" (one shard a scene, written by `simulate`).
-        objects: of a simulation without ROS: the split of the catalogue from which objects were drawn.
+        objects: in simulation: the split of the catalogue from which objects were drawn; empty where nobody told.
         kind: "gripper" or "arm", what was simulated of the robot.
         trials_per_scene, objects_per_scene: how it was cut into scenes.
         pictures: "approach", or "all" where the other pictures of a trial were kept, too.
@@ -126,11 +126,11 @@ class CollectionInfo(RunInfo):
 
 
 # what makes two collections the same kind; the model is compared by its contents, since files move
-KIND = ("source", "robot", "mode", "stage", "model_sha256")
+KIND = ("source", "robot", "mode", "stage", "model_sha256", "objects")
 # of simulations without ROS, whose trials follow from these
 INPROCESS_KIND = (
     *KIND,
-    *("seed", "objects", "kind", "trials_per_scene", "objects_per_scene", "pictures", "settings_sha256"),
+    *("seed", "kind", "trials_per_scene", "objects_per_scene", "pictures", "settings_sha256"),
 )
 
 
@@ -630,6 +630,8 @@ def _lock(folder: Path) -> int:
 def _check_kind(folder: Path, found: CollectionInfo, wanted: Mapping[str, Any]) -> None:
     for key, ours in wanted.items():
         theirs = getattr(found, key)
+        if key == "objects" and not (ours and theirs):
+            continue  # a collection from before they were told, or one of a real robot's
         if ours != theirs and key == "source":
             raise WrongCollectionError(f"{folder}: {SOURCES[theirs]}; choose another folder")
         if ours != theirs:

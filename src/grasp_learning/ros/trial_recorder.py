@@ -11,7 +11,7 @@ Parameters:
     ~data (str): folder of the collection, created or resumed. ~robot (str). ~arms (str, 'both'): 'both', 'left' or
     'right'. ~mode (str, 'random'). ~stage (int, 0). ~seed (int, 0). ~planner (str). ~model (str): model file of a
     guided collection, else empty; each label then needs a grasp that was chosen with it. ~calibration (str):
-    calibration file, whose contents are kept with the data.
+    calibration file, whose contents are kept with the data. ~objects (str): split of the simulated objects.
     All keys of config/trial_recorder.yaml.
 
 A folder that cannot be used ends the node with one line on stderr and exit code 1.
@@ -72,6 +72,7 @@ class TrialRecorderSettings(Settings):
     planner: str = ""
     model: str = ""
     calibration: str = ""
+    objects: str = ""
     minimum_free_gb: float = Field(1.0, ge=0)
     buffer_seconds: float = Field(180.0, gt=0)
     buffer_mb: float = Field(64.0, gt=0)
@@ -121,6 +122,7 @@ def collection_info(settings: TrialRecorderSettings) -> CollectionInfo:
         model=Path(settings.model).name,
         model_sha256=sha256,
         calibration=calibration,
+        objects=settings.objects,
         package_version=grasp_learning.__version__,
     )
 
