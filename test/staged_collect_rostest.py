@@ -16,16 +16,20 @@ from fake_nodes import CALIBRATION, NODES, FakeNodes, Node
 from model_samples import save_model
 from perception_rostest import TABLE_Z, FakeRobot
 
+from grasp_learning.config import ConfigError
 from grasp_learning.geometry import top_down_pose
 from grasp_learning.motion.kinematics import Kinematics, RobotModel
 from grasp_learning.msg import GraspPrior, Region
 from grasp_learning.robot_description import load_urdf
 from grasp_learning.ros import conversions
 from grasp_learning.ros.calls import call_service
+from grasp_learning.ros.collector import CollectorSettings, check_folder, check_model
 from grasp_learning.srv import SampleGrasp, SampleGraspRequest
-from grasp_learning.storage import faults_of, load_info, trials_of
+from grasp_learning.storage import Collection, CollectionInfo, faults_of, load_info, trials_of
+from grasp_learning.storage_errors import CollectionError
 
-PATIENCE = 90.0  # s, wall clock: PyTorch and a model are loaded on a busy machine
+PATIENCE = 180.0  # s, wall clock: PyTorch and a model are loaded on a busy machine
+PREDICTOR = {"places": {"count": 40}, "dense": {"rescored": 4}}
 QUICK = {"sample": 2.0, "approach": 3.0, "pick": 3.0, "motion_wall": 5.0, "record": 5.0, "simulator": 5.0}
 
 
@@ -60,7 +64,7 @@ class StagedCollectTest(unittest.TestCase):
     def collect(self, recorder=True, **parameters):
         kind = {"mode": "staged", "stage": 1, "model": str(self.model), "data": str(self.folder), "arms": "left"}
         if recorder:
-            node = Node("trial_recorder", {**kind, "robot": "sim", "minimum_free_gb": 0.0})
+            node = Node("trial_recorder", {**kind, "robot": "sim", "objects": "test", "minimum_free_gb": 0.0})
             self.addCleanup(node.close)
         values = {
             "simulator": "/fake_sim",
@@ -88,6 +92,7 @@ class StagedCollectTest(unittest.TestCase):
         self.assertEqual(
             (info.mode, info.stage, info.model, info.model_sha256), ("staged", 1, self.model.name, self.sum)
         )
+        self.assertEqual(info.objects, "test")
         trials = list(trials_of(self.folder))
         self.assertEqual(len(trials), 2)
         for line in trials:
@@ -109,28 +114,39 @@ class StagedCollectTest(unittest.TestCase):
     def test_a_model_that_cannot_be_used_is_told_before_anything_moves(self):
         broken = self.models / "broken.safetensors"
         broken.write_bytes(self.model.read_bytes()[:100_000])
-        for path, told in ((broken, "broken.safetensors: "), ("/nowhere.safetensors", "/nowhere.safetensors: ")):
-            self.assert_refused(told, model=str(path))
-        self.assert_refused("mode 'staged' needs a model", model="")
+        collector, code = self.collect(recorder=False, model=str(broken))
+        self.assertEqual(code, 1)
+        self.assertIn("broken.safetensors: ", collector.output)
+        self.assertNotIn("Traceback", collector.output)
+        self.assertEqual((self.world.layouts, self.world.picks), (0, 0))
+        self.assert_refused("/nowhere.safetensors: ", model="/nowhere.safetensors")
 
-    def test_a_folder_of_another_model_or_stage_is_told_before_anything_moves(self):
-        collector, code = self.collect(trials=1)
-        self.assertEqual(code, 0, collector.output)
+    def test_a_folder_of_another_model_or_stage_is_refused(self):
+        info = CollectionInfo(
+            robot="sim", arms=["left"], mode="staged", stage=1, seed=0, model="m", model_sha256=self.sum
+        )
+        with Collection(self.folder, info):
+            pass
+        self.assertEqual(self.check(), 0)
         self.assert_refused("another kind of collection, model_sha256 is", model=str(self.other))
         self.assert_refused("another kind of collection, stage is 1 there and 2 now", stage=2)
         self.assert_refused("another kind of collection, mode is 'staged' there and 'best' now", mode="best")
 
+    def check(self, **parameters):
+        """What the collector checks at its start, without a process that imports PyTorch for each case."""
+        kind = {"mode": "staged", "stage": 1, "model": str(self.model), "data": str(self.folder), **parameters}
+        settings = CollectorSettings(calibration=str(CALIBRATION), **kind)
+        return check_folder(settings, check_model(settings))
+
     def assert_refused(self, told, **parameters):
-        self.world.reset()
-        collector, code = self.collect(recorder=False, **parameters)
-        self.assertEqual(code, 1)
-        self.assertIn(told, collector.output)
-        self.assertNotIn("Traceback", collector.output)
-        self.assertEqual((self.world.layouts, self.world.picks), (0, 0))
+        with self.assertRaises((ConfigError, CollectionError)) as caught:
+            self.check(**parameters)
+        self.assertIn(told, str(caught.exception))
 
     # The sampler
 
     def start_sampler(self, *arguments):
+        rospy.set_param("/guided_sampler", {"predictor": PREDICTOR})
         command = [sys.executable, str(NODES / "grasp_sampler"), "__name:=guided_sampler", *arguments]
         sampler = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
