@@ -176,6 +176,22 @@ def test_adding_a_collection_only_adds(tmp_path):
     assert report(out)["patches"] == 80 and open_dataset(out).sources == {"d0": 40, "d1": 40}
 
 
+def test_collections_with_the_same_scenes_split_them_alike(tmp_path):
+    """A seed gives the same tables in each mode, so a network would be tested on tables that it was trained on."""
+    for name, stage in (("random", 0), ("staged", 1)):
+        random_collection(tmp_path / name, count=100, seed=3, stage=stage)
+    export_collections(
+        [tmp_path / "random", tmp_path / "staged"], tmp_path / "d", SplitSettings(validation=0.3, test_size=0.2)
+    )
+    rows = [row for split in (None, "unused") for row in read_dataset(tmp_path / "d", split).to_pylist()]
+    splits = {}
+    for row in rows:
+        split = "test_seen" if row["split"] == "unused" else row["split"]
+        splits.setdefault(row["scene"].split("/")[1], set()).add(split)
+    assert all(len(found) == 1 for found in splits.values()), splits
+    assert {"train", "validation", "test_seen"} == set.union(*splits.values())
+
+
 def test_a_collection_that_grew_is_brought_up_to_date(tmp_path):
     rng = np.random.default_rng(0)
     trials = [make_trial(rng, i % 3 == 0, ("mug_01",)) for i in range(45)]

@@ -146,8 +146,8 @@ def test_unknown_names_are_told(dataset):
 
 
 def test_different_geometries_are_not_mixed(tmp_path, dataset):
-    write_dataset(tmp_path / "near", [row(0)], PatchGeometry(span=0.46, patch_size=372))
-    write_dataset(tmp_path / "unknown", [row(0)])
+    write_dataset(tmp_path / "near", [row(90)], PatchGeometry(span=0.46, patch_size=372))
+    write_dataset(tmp_path / "unknown", [row(91)])
     assert open_dataset([tmp_path / "unknown", dataset, tmp_path / "near"]).geometry == GEOMETRY
     write_dataset(tmp_path / "other", [row(0)], PatchGeometry(span=0.52, patch_size=421))
     one_line_error(lambda: open_dataset([dataset, tmp_path / "other"]), "0.5200", "0.4670", "geometries")
@@ -168,3 +168,11 @@ def test_a_row_that_lacks_a_column_is_not_written(tmp_path):
 
 def test_columns_become_rows():
     assert as_rows({"a": np.array([1, 2]), "b": ["x", "y"]}) == [{"a": 1, "b": "x"}, {"a": 2, "b": "y"}]
+
+
+def test_datasets_that_share_trials_are_refused(tmp_path, dataset):
+    """They may have split them otherwise: one would test on what the other trains on."""
+    one_line_error(lambda: open_dataset([dataset, dataset]), "d0/000000", "is in", "name each dataset once")
+    rows = [row(number, angle=0.6) for number in range(2)]
+    write_dataset(tmp_path / "of_the_same_name", rows)
+    assert open_dataset([dataset, tmp_path / "of_the_same_name"]).rows == open_dataset(dataset).rows + 2

@@ -153,7 +153,9 @@ class Exporter:
     def _plan(self, source: Source, damaged: Mapping[int, str]) -> Plan:
         lines = [line for line in source.lines if line["number"] not in damaged]
         test_only = source.info.objects == "test" or only_novel(source.lines, self._novel)
-        return plan_splits(lines, source.name, self._settings, self._novel, test_only)
+        # a simulation's scenes follow from its seed
+        scenes = f"simulated {source.info.seed}" if source.info.source == "inprocess" else source.name
+        return plan_splits(lines, source.name, self._settings, self._novel, test_only, scenes)
 
     def _part_path(self, source: Source, place: int) -> Path:
         return self._out.path / f"part-{source.name}-{place:05d}.parquet"

@@ -150,18 +150,20 @@ def open_dataset(paths: Union[PathLike, Sequence[PathLike]]) -> Dataset:
     """What datasets hold, from their small columns; the patches are not read.
 
     Raises:
-        DatasetError: see :func:`read_dataset`, or their patches are of different geometries; an empty dataset is no
-            error here.
+        DatasetError: see :func:`read_dataset`, or their patches are of different geometries, or they share trials; an
+            empty dataset is no error here.
     """
     parts = part_paths(paths)
     counts: Counter = Counter()
     stages: Counter = Counter()
     sources: Counter = Counter()
     rows, geometry, digest = 0, PatchGeometry(), hashlib.sha256()
+    known: Dict[Tuple[str, float], Path] = {}
     for path in parts:
         geometry = _common_geometry(geometry, path)
-        table = _read_table(path, ["trial_id", "split", "label", "stage", "source"])
+        table = _read_table(path, ["trial_id", "split", "label", "stage", "source", "angle"])
         rows += table.num_rows
+        _check_new(known, path, table)
         digest.update(json.dumps(table.select(["trial_id", "split", "label"]).to_pydict()).encode())
         splits, labels = table["split"].to_pylist(), table["label"].to_pylist()
         counts.update(zip(splits, labels))
@@ -169,6 +171,18 @@ def open_dataset(paths: Union[PathLike, Sequence[PathLike]]) -> Dataset:
         sources.update(table["source"].to_pylist())
     info = _info_of(parts[0].parent)
     return Dataset(tuple(parts), info, geometry, digest.hexdigest(), rows, dict(counts), dict(stages), dict(sources))
+
+
+def _check_new(known: Dict[Tuple[str, float], Path], path: Path, table: pa.Table) -> None:
+    """Raise if a trial was in an earlier file: datasets that share trials may have split them otherwise."""
+    for trial in zip(table["trial_id"].to_pylist(), table["angle"].to_pylist()):
+        # collections of one name differ in their angles
+        earlier = known.setdefault(trial, path)
+        if earlier is not path:
+            raise DatasetError(
+                f"{path}: trial {trial[0]} is in {earlier}, too; name each dataset once, or export all collections "
+                "into one dataset"
+            )
 
 
 def decode_patch(data: bytes) -> np.ndarray:

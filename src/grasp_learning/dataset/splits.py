@@ -1,8 +1,9 @@
 """Which trials train, which validate and which test, decided from the lines of trials.jsonl alone.
 
 Where the objects near a grasp are known (simulation), test_novel holds trials whose nearest object is novel, and a
-trial of another split never shows a novel object. Trials of one scene (one layout of the table, or one stretch of
-time) are never on both sides of a split. Everything depends on the seed, the collection's name and the trial alone:
+trial of another split never shows a novel object. Of the others, trials of one scene (one layout of the table, or one
+stretch of time) are never on both sides of a split, also where collections were simulated with the same seed and so
+have the same scenes. Everything depends on the seed, the collection's name or seed, and the trial alone:
 a trial stays in its split when the collection grows or others are added, so that no network is tested on what it
 was trained on; only where objects are unknown does the end of a growing collection move.
 
@@ -87,7 +88,12 @@ def objects_of(line: Mapping[str, Any]):
 
 
 def plan_splits(
-    lines: Sequence[Mapping[str, Any]], source: str, settings: SplitSettings, novel: NovelObjects, test_only: bool
+    lines: Sequence[Mapping[str, Any]],
+    source: str,
+    settings: SplitSettings,
+    novel: NovelObjects,
+    test_only: bool,
+    scenes: str = "",
 ) -> Plan:
     """Decide what becomes of each trial of a collection.
 
@@ -95,6 +101,7 @@ def plan_splits(
         lines: its labelled trials with pictures, in the order in which they were finished.
         source: the collection's name.
         test_only: every object of the collection is novel, also where none is near the grasp.
+        scenes: name of its series of scenes, the same for collections that have the same scenes; `source` by default.
     """
     splits: Dict[int, str] = {}
     left_out: Dict[int, str] = {}
@@ -109,7 +116,7 @@ def plan_splits(
         elif not known and place >= round(len(lines) * (1 - settings.test_size)):
             splits[line["number"]] = TEST_SEEN
         else:
-            splits[line["number"]] = _of_scene(source, scene_of(line, settings), fractions)
+            splits[line["number"]] = _of_scene(scenes or source, scene_of(line, settings), fractions)
     _balance(lines, splits, source, settings.seed)
     return Plan(splits, left_out)
 
@@ -120,9 +127,9 @@ def only_novel(lines: Sequence[Mapping[str, Any]], novel: NovelObjects) -> bool:
     return bool(names) and all(name in novel for name in names)
 
 
-def _of_scene(source: str, scene: int, settings: SplitSettings) -> str:
+def _of_scene(scenes: str, scene: int, settings: SplitSettings) -> str:
     # multiples of the golden ratio spread evenly: a dozen scenes in a row have their share of each split
-    value = (_draw(settings.seed, "scenes", source) + scene * _GOLDEN) % 1.0
+    value = (_draw(settings.seed, "scenes", scenes) + scene * _GOLDEN) % 1.0
     if value < settings.test_size:
         return TEST_SEEN
     return VALIDATION if value < settings.test_size + settings.validation else TRAIN
