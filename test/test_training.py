@@ -4,10 +4,12 @@ import csv
 import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -160,18 +162,63 @@ def test_score_counts_the_classes_apart():
 # --- interruptions --------------------------------------------------------------------------------------------------
 
 
+KILLED = """
+import os, signal, sys, torch
+from grasp_learning.training import callbacks, train
+torch.set_num_threads(1)
+def kill(self, trainer, module, outputs, batch, batch_idx):
+    if (trainer.current_epoch, batch_idx) == (1, 1):
+        os.kill(os.getpid(), signal.SIGKILL)
+callbacks.StopAtNan.on_train_batch_end = kill
+train.main(["--config", sys.argv[1]])
+"""
+
+
 def test_a_killed_training_goes_on_to_the_very_same_weights(finished, config, dataset, tmp_path):
+    """Killed in the middle of the second epoch."""
     out = tmp_path / "out"
-    process = command(config(out))
-    wait_for(out / "state.ckpt", process)
-    process.kill()
-    process.communicate()
-    assert not (out / "model.safetensors").exists(), "killed in the middle"
+    process = subprocess.run([sys.executable, "-c", KILLED, config(out)], capture_output=True, timeout=DEADLINE)
+    assert process.returncode == -signal.SIGKILL, process.stderr
+    assert torch.load(out / "state.ckpt", weights_only=True)["global_step"] == 3 and not (out / "metrics.json").exists()
     result = train(settings_for(dataset, out))
     assert not result.finished_before
     assert_equal_weights(result.checkpoint, finished[1].checkpoint)
     assert_equal_weights(out / "best.safetensors", finished[1].checkpoint.parent / "best.safetensors")
     assert sorted(path.name for path in (out / "logs").iterdir()) == ["run_1", "run_2"]
+
+
+def test_a_training_that_was_killed_after_its_last_step_only_evaluates(finished, dataset, tmp_path):
+    out, before = tmp_path / "out", finished[1].checkpoint.parent
+    shutil.copytree(before, out)
+    for name in ("model.safetensors", "metrics.json"):
+        (out / name).unlink()
+    result = train(settings_for(dataset, out))
+    assert_equal_weights(result.checkpoint, finished[1].checkpoint)
+    assert result.metrics == finished[1].metrics
+
+
+def test_states_take_a_tenth_of_the_time_and_the_best_network_is_saved_with_them(dataset, tmp_path, monkeypatch):
+    now, saved = [0.0], []
+    write = folder_module.DurableState.save_checkpoint
+
+    def save(self, checkpoint, path, storage_options=None):
+        now[0] += 1.0  # a state is written in a second, an epoch takes four
+        saved.append((checkpoint["epoch"], checkpoint["global_step"]))
+        assert (tmp_path / "out" / "best.safetensors").exists()
+        write(self, checkpoint, path)
+
+    def validated(self, trainer, module):
+        now[0] += 4.0
+
+    monkeypatch.setattr("grasp_learning.training.callbacks.time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(folder_module.DurableState, "save_checkpoint", save)
+    monkeypatch.setattr("grasp_learning.training.callbacks.StopAtNan.on_validation_start", validated)
+    result = train(settings_for(dataset, tmp_path / "out", epochs=6))
+    assert [epoch for epoch, _ in saved] == [0, 3, 5], "the first, the one after 9 s and more, the last"
+    best = load_checkpoint(tmp_path / "out" / "best.safetensors").info.metrics
+    rows = list(csv.DictReader((result.checkpoint.parent / "logs" / "run_1" / "metrics.csv").open()))
+    figures = [row["validation/balanced_accuracy"] for row in rows]
+    assert best["validation/balanced_accuracy"] == pytest.approx(max(float(value) for value in figures if value))
 
 
 def test_ctrl_c_says_how_to_go_on(config, tmp_path):

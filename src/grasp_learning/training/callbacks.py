@@ -2,13 +2,16 @@
 
 import math
 import sys
-from typing import Any, Callable, Dict, Optional
+import time
+from pathlib import Path
+from typing import Any, Callable, Dict, Optional, Tuple
 
 import torch
 from tqdm import tqdm
 
+from grasp_learning.network import GraspNetwork
 from grasp_learning.training.errors import DivergedError
-from grasp_learning.training.lightning_library import lightning
+from grasp_learning.training.lightning_library import ModelCheckpoint, lightning
 
 CHECK_EVERY = 50  # steps, on a GPU: to look at each loss would make it wait
 BEST_OF = "validation/balanced_accuracy"
@@ -60,14 +63,17 @@ def _diverged(what: str) -> str:
 
 
 class KeepBest(lightning.Callback):
-    """Saves the network whenever the validation split says that it is better than all before.
+    """Keeps the network whenever the validation split says that it is better than all before.
+
+    It is saved before the next state is, so that the best network that a state speaks of lies beside it.
 
     Args:
-        save: called with the epoch and the figures of validation.
+        save: called with the network and the figures of validation.
     """
 
-    def __init__(self, save: Callable[[int, Dict[str, float]], None]):
+    def __init__(self, save: Callable[[GraspNetwork, Dict[str, float]], None]):
         self._save = save
+        self._unsaved: Optional[Tuple[Dict[str, torch.Tensor], Dict[str, float]]] = None
         self.best, self.epoch = -math.inf, -1
 
     def on_validation_end(self, trainer, pl_module) -> None:
@@ -78,7 +84,15 @@ class KeepBest(lightning.Callback):
             return
         self.best, self.epoch = value, trainer.current_epoch
         if trainer.is_global_zero:
-            self._save(trainer.current_epoch, figures)
+            weights = pl_module.network.state_dict()
+            self._unsaved = {name: tensor.detach().clone() for name, tensor in weights.items()}, figures
+
+    def on_save_checkpoint(self, trainer, pl_module, checkpoint) -> None:
+        """Before the state is saved."""
+        if self._unsaved is not None:
+            weights, figures = self._unsaved
+            self._save(GraspNetwork(pl_module.network.settings, state=weights), figures)
+            self._unsaved = None
 
     def state_dict(self) -> Dict[str, Any]:
         """What a training that goes on needs to know."""
@@ -87,6 +101,40 @@ class KeepBest(lightning.Callback):
     def load_state_dict(self, state_dict: Dict[str, Any]) -> None:
         """Take it up again."""
         self.best, self.epoch = state_dict["best"], state_dict["epoch"]
+
+
+class SaveState(ModelCheckpoint):
+    """Saves one state, after an epoch; seldom enough that it takes little of the time where epochs are short.
+
+    Lightning calls it after all other callbacks, when their states are those of the epoch's end.
+
+    Attributes:
+        epochs: how many are saved; 0 before the training starts.
+    """
+
+    SHARE = 0.1  # of the time, at most; 0.5 GB are written at once
+
+    def __init__(self, folder: Path, name: str):
+        super().__init__(folder, name, save_top_k=1, save_on_train_epoch_end=True, enable_version_counter=False)
+        self.epochs = 0
+        self._not_before = -math.inf
+
+    def on_train_start(self, trainer, pl_module) -> None:
+        """What a training goes on from is saved already."""
+        super().on_train_start(trainer, pl_module)
+        self.epochs = trainer.global_step // trainer.num_training_batches
+
+    def on_train_epoch_end(self, trainer, pl_module) -> None:
+        """Save the first epoch, the last one, and those between that may take the time."""
+        begin = time.monotonic()
+        due = begin >= self._not_before or trainer.current_epoch + 1 >= trainer.max_epochs
+        # all processes save together, so one of them decides
+        if not trainer.strategy.broadcast(due):
+            return
+        super().on_train_epoch_end(trainer, pl_module)
+        end = time.monotonic()
+        self._not_before = end + (end - begin) * (1.0 / self.SHARE - 1.0)
+        self.epochs = trainer.current_epoch + 1
 
 
 class Progress(lightning.Callback):

@@ -3,7 +3,7 @@
 Files::
 
     train.yaml               what is trained, and on what; a later start must be the same training
-    state.ckpt               everything that the next epoch depends on, after the last finished one (Lightning's)
+    state.ckpt               everything that the next epoch depends on, after the last saved one (Lightning's)
     logs/run_1/              metrics.csv and TensorBoard's events, one folder a start
     best.safetensors         the network that was best on the validation split so far
     model.safetensors        the result; written once, at the end

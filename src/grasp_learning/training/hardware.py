@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Optional
 
 import torch
 
@@ -9,6 +10,12 @@ from grasp_learning.training.errors import TrainingError
 from grasp_learning.training.settings import TrainSettings
 
 CPU_FLAGS = ("avx512_bf16", "amx_bf16")
+# of a container: its limit and what it has in use, of both versions of control groups
+GROUP_FILES = (
+    ("sys/fs/cgroup/memory.max", "sys/fs/cgroup/memory.current"),
+    ("sys/fs/cgroup/memory/memory.limit_in_bytes", "sys/fs/cgroup/memory/memory.usage_in_bytes"),
+)
+UNKNOWN_MEMORY = 8e9  # bytes, where the system does not say
 PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 
 
@@ -41,6 +48,37 @@ def precision_of(settings: TrainSettings, accelerator: str) -> str:
         return PRECISIONS[settings.precision]
     fast = torch.cuda.is_bf16_supported() if accelerator == "cuda" else cpu_has_bf16()
     return PRECISIONS["bf16" if fast else "fp32"]
+
+
+def memory_for_patches(settings: TrainSettings, root: Path = Path("/")) -> float:
+    """Memory (GB) that each process may fill with decoded patches; half of what is free leaves room for the rest.
+
+    Args:
+        root: where the system's files of /proc and /sys lie.
+    """
+    if settings.memory_gb is not None:
+        return settings.memory_gb
+    found = [_meminfo(root), *(_group_room(root, *names) for names in GROUP_FILES)]
+    free = min((value for value in found if value is not None), default=UNKNOWN_MEMORY)
+    return free / 2 / settings.devices / 1e9
+
+
+def _meminfo(root: Path) -> Optional[float]:
+    """Bytes that the system could give to a process."""
+    try:
+        lines = (root / "proc/meminfo").read_text().splitlines()
+        return next(float(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
+    except (OSError, StopIteration):
+        return None
+
+
+def _group_room(root: Path, limit: str, used: str) -> Optional[float]:
+    """Bytes that a container has left; None without a limit."""
+    try:
+        values = [(root / name).read_text().strip() for name in (limit, used)]
+        return max(0.0, float(values[0]) - float(values[1])) if values[0] != "max" else None
+    except OSError:
+        return None
 
 
 def cpu_has_bf16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:

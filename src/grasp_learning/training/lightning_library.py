@@ -1,6 +1,7 @@
 """The one place that imports Lightning: it imports torchvision on the way, which needs its guard first."""
 
 import logging
+import os
 import warnings
 
 from grasp_learning.torchvision_guard import import_torchvision
@@ -26,4 +27,6 @@ warnings.filterwarnings("ignore", message="The number of training batches .* is 
 
 def is_first_process() -> bool:
     """Whether this is the process that writes, of those that train together."""
-    return getattr(rank_zero_only, "rank", 0) == 0
+    # before the trainer is made, Lightning knows this process's number on its own machine only
+    machine = os.environ.get("NODE_RANK") or os.environ.get("GROUP_RANK") or "0"
+    return getattr(rank_zero_only, "rank", 0) == 0 and machine == "0"

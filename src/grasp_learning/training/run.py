@@ -20,7 +20,7 @@ from grasp_learning.dataset.reader import Dataset, open_dataset
 from grasp_learning.dataset.schema import SPAN_TOLERANCE, TEST_SPLITS, TRAIN, VALIDATION
 from grasp_learning.network import GraspNetwork, NetworkSettings, initialise_from_imagenet
 from grasp_learning.storage import file_sha256
-from grasp_learning.training.callbacks import KeepBest, Progress, StopAtNan
+from grasp_learning.training.callbacks import KeepBest, Progress, SaveState, StopAtNan
 from grasp_learning.training.data import GraspData
 from grasp_learning.training.errors import TrainingError, TrainingInterrupted
 from grasp_learning.training.evaluation import evaluate
@@ -37,10 +37,9 @@ from grasp_learning.training.folder import (
     next_run,
     write_metrics,
 )
-from grasp_learning.training.hardware import accelerator_of, local_device, precision_of
+from grasp_learning.training.hardware import accelerator_of, local_device, memory_for_patches, precision_of
 from grasp_learning.training.lightning_library import (
     CSVLogger,
-    ModelCheckpoint,
     TensorBoardLogger,
     is_first_process,
     lightning,
@@ -91,7 +90,7 @@ def train(settings: TrainSettings) -> TrainResult:
         _check_parent(parent, dataset, settings)
     job = _Job(settings, dataset, parent, accelerator)
     if not is_first_process():
-        return job.run()
+        return job.result_of_before(helping=True) or job.run()
     with locked(job.folder):
         claim(job.folder, job.kind())
         # the global generator is reseeded in each step; whoever called has theirs back afterwards
@@ -119,6 +118,7 @@ class _Job:
     def __init__(self, settings: TrainSettings, dataset: Dataset, parent: Optional[Checkpoint], accelerator: str):
         self.settings, self.dataset, self.parent, self.accelerator = settings, dataset, parent, accelerator
         self.folder = Path(settings.out)
+        self.memory_gb = memory_for_patches(settings)
 
     def kind(self) -> Dict[str, Any]:
         """What makes this training the one that lies in the folder."""
@@ -128,11 +128,17 @@ class _Job:
         parent = self.parent.sha256 if self.parent else ""
         return {**kind_of(self.settings, self.dataset.identity, parent), "weights": weights}
 
-    def result_of_before(self) -> Optional[TrainResult]:
-        """The result of a training that has finished already."""
+    def result_of_before(self, helping: bool = False) -> Optional[TrainResult]:
+        """The result of a training that has finished already.
+
+        Args:
+            helping: this process would only help; the first one has nothing to do and does not wait for it.
+        """
         path = self.folder / MODEL_FILE
         if not path.exists():
             return None
+        if helping:
+            return TrainResult(path, "", {}, finished_before=True)
         found = load_checkpoint(path)
         return TrainResult(path, found.sha256, dict(found.info.metrics), finished_before=True)
 
@@ -144,7 +150,7 @@ class _Job:
         network = self._network()
         data = GraspData(settings, train_samples, validation, self._features(network, train_samples))
         module = GraspModule(network, settings, data.steps_per_epoch)
-        trainer = self._trainer(module)
+        trainer = self._trainer()
         state = self.folder / STATE_FILE
         _fit(trainer, module, data, state if state.exists() else None)
         if not trainer.is_global_zero:
@@ -153,7 +159,7 @@ class _Job:
 
     def _load(self, split: str) -> Optional[Samples]:
         settings = self.settings
-        return load_samples(settings.data, self.dataset, split, settings.memory_gb, settings.progress)
+        return load_samples(settings.data, self.dataset, split, self.memory_gb, settings.progress)
 
     def _network(self) -> GraspNetwork:
         settings = self.settings
@@ -178,28 +184,20 @@ class _Job:
             samples,
             1 if settings.augment == "none" else settings.rotations,
             settings.seed,
-            settings.memory_gb,
+            self.memory_gb,
             local_device(self.accelerator),
             precision_of(settings, self.accelerator) == "bf16-mixed",
             settings.progress,
         )
 
-    def _trainer(self, module: GraspModule) -> lightning.Trainer:
+    def _trainer(self) -> lightning.Trainer:
         settings = self.settings
         run = next_run(self.folder)
         callbacks: List[lightning.Callback] = [
             StopAtNan(),
-            KeepBest(lambda epoch, metrics: self._save(BEST_FILE, module.network, metrics)),
+            KeepBest(lambda network, metrics: self._save(BEST_FILE, network, metrics)),
             Progress(settings.progress),
-            # one file, after each epoch; Lightning calls it last, when the others' states are those of the epoch's end
-            ModelCheckpoint(
-                self.folder,
-                Path(STATE_FILE).stem,
-                save_top_k=1,
-                every_n_epochs=1,
-                save_on_train_epoch_end=True,
-                enable_version_counter=False,
-            ),
+            SaveState(self.folder, Path(STATE_FILE).stem),
         ]
         return lightning.Trainer(
             default_root_dir=self.folder,
@@ -282,7 +280,8 @@ def _fit(trainer: lightning.Trainer, module: GraspModule, data: GraspData, state
 
 
 def _how_to_go_on(trainer: lightning.Trainer) -> str:
+    saved = trainer.checkpoint_callback.epochs
     return (
         f"stopped in epoch {trainer.current_epoch + 1} of {trainer.max_epochs}; "
-        f"the {trainer.current_epoch} epochs before it are saved, start the same command again to go on"
+        f"{saved} of the epochs before it are saved, start the same command again to go on"
     )

@@ -41,7 +41,8 @@ class DecodedPatches(Patches):
 
     def take(self, indices: torch.Tensor) -> torch.Tensor:
         """See :class:`Patches`; the result is on the tensor's device."""
-        return self.pictures[indices.to(self.pictures.device)].permute(0, 3, 1, 2)
+        # not waiting for a GPU, which would have nothing to do while the next step is prepared
+        return self.pictures[indices.to(self.pictures.device, non_blocking=True)].permute(0, 3, 1, 2)
 
 
 @dataclass(frozen=True)

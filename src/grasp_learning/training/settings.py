@@ -54,7 +54,8 @@ class TrainSettings(Settings):
         device: "auto", "cpu" or "cuda".
         devices, num_nodes, strategy: of Lightning's Trainer; more than one device needs "ddp" or the like.
         precision: "auto" is bf16 where the processor computes with it, else fp32; or "fp32", "bf16", "fp16".
-        memory_gb: decoded patches are kept in memory up to this; beyond it they are decoded when they are needed.
+        memory_gb: decoded patches are kept in memory up to this; beyond it they are decoded when they are needed. None:
+            half of the machine's free memory, shared by its devices.
         progress: whether to show a progress bar (on a terminal only).
     """
 
@@ -86,7 +87,7 @@ class TrainSettings(Settings):
     num_nodes: int = Field(1, ge=1, validate_default=True)
     strategy: str = "auto"
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    memory_gb: float = Field(8.0, ge=0)
+    memory_gb: Optional[float] = Field(None, ge=0)
     progress: bool = True
 
     @field_validator("init")

@@ -17,7 +17,7 @@ RECALLS = {"recall_success": "successes found", "recall_failure": "failures foun
 EPILOG = """\
 The paper's schedule is the default: stage 0 at 0.01 for 20 epochs, later stages at 0.001 for 5, finetuned from
 --init, with trials of stage 1 and later counting --gamma times. The same command goes on after an interruption, from
-the last finished epoch. DIR/model.safetensors is the result, DIR/best.safetensors the network that was best on the
+the last saved epoch. DIR/model.safetensors is the result, DIR/best.safetensors the network that was best on the
 validation split.
 """
 
@@ -110,7 +110,12 @@ def _add_machine(parser: argparse.ArgumentParser) -> None:
         choices=("auto", "fp32", "bf16", "fp16"),
         help="auto is bf16 where the device computes with it, else fp32 (default: auto)",
     )
-    add("--memory-gb", type=float, metavar="GB", help="for decoded patches; more are decoded on the way (default: 8)")
+    add(
+        "--memory-gb",
+        type=float,
+        metavar="GB",
+        help="for decoded patches; more are decoded on the way (default: half of the free memory)",
+    )
     add("--no-progress", dest="progress", action="store_false", help="no progress bars")
 
 
