@@ -72,6 +72,7 @@ def test_grasps_lie_in_the_region_and_the_output_where_it_was_asked_for(model, p
     "arguments, told",
     [
         (["--region", 400, 300, 20, 20], "region"),
+        (["--region", 100, 60, -20, 0], "--region is -20 x 0 px"),
         (["--patch-size", 201], "smaller than a patch of 201 px"),
         (["--output", "/nowhere/x.png"], "/nowhere/x.png: cannot be written"),
         (["--output", "x.holiday"], "'.holiday' is no picture format"),
@@ -103,7 +104,9 @@ def test_a_model_that_cannot_be_used_is_named(picture, tmp_path, capsys):
         assert error.startswith(f"predict: {path}: ") and len(error.splitlines()) == 1
 
 
-@pytest.mark.parametrize("arguments", [["--patches", 0], ["--count", 0], ["--path", "magic"], []])
+@pytest.mark.parametrize(
+    "arguments", [["--patches", 0], ["--patches", 10**11], ["--count", 0], ["--count", "few"], ["--path", "magic"], []]
+)
 def test_wrong_usage_is_told_before_anything_is_read(arguments):
     with pytest.raises(SystemExit) as ended:
         main(["--image", "x", *(["--model", "y"] if arguments else []), *map(str, arguments)])

@@ -12,6 +12,9 @@ import numpy as np
 from grasp_learning.ranked_grasps import draw_ranked, ranked_table, typical_patch_side
 
 
+MOST = 100_000  # places; their scores stay in memory
+
+
 class PredictFailed(Exception):
     """There is no answer; the message says why."""
 
@@ -57,10 +60,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _count(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"is {value}, expected at least 1")
-    return value
+    if not text.isdigit() or not 1 <= int(text) <= MOST:
+        raise argparse.ArgumentTypeError(f"is {text}, expected a whole number from 1 to {MOST}")
+    return int(text)
 
 
 def _run(options: argparse.Namespace) -> None:
@@ -68,6 +70,9 @@ def _run(options: argparse.Namespace) -> None:
     output = Path(options.output or f"{Path(options.image).with_suffix('')}_grasps.png")
     if options.seed < 0:
         raise PredictFailed(f"--seed is {options.seed}, expected 0 or more")
+    if options.region is not None and min(options.region[2:]) < 1:
+        width, height = options.region[2:]
+        raise PredictFailed(f"--region is {width} x {height} px, expected a width and a height of at least 1")
     # torch takes seconds to import; wrong arguments are told at once
     from grasp_learning.checkpoint import CheckpointError
     from grasp_learning.predictor.errors import PredictionError
