@@ -11,7 +11,6 @@ import numpy as np
 
 from grasp_learning.ranked_grasps import draw_ranked, ranked_table, typical_patch_side
 
-
 MOST = 100_000  # places; their scores stay in memory
 
 

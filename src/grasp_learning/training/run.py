@@ -280,7 +280,8 @@ def _fit(trainer: lightning.Trainer, module: GraspModule, data: GraspData, state
 
 
 def _how_to_go_on(trainer: lightning.Trainer) -> str:
-    saved = trainer.checkpoint_callback.epochs
+    state = trainer.checkpoint_callback
+    saved = state.epochs if isinstance(state, SaveState) else 0
     return (
         f"stopped in epoch {trainer.current_epoch + 1} of {trainer.max_epochs}; "
         f"{saved} of the epochs before it are saved, start the same command again to go on"
