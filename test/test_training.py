@@ -250,6 +250,13 @@ def test_two_trainings_into_one_folder(dataset, tmp_path):
         train(settings_for(dataset, tmp_path / "out"))
 
 
+def test_a_folder_of_something_else_is_left_alone(dataset, tmp_path):
+    (tmp_path / "thesis.txt").write_text("chapter 1")
+    with pytest.raises(TrainingError, match="holds thesis.txt but no train.yaml"):
+        train(settings_for(dataset, tmp_path))
+    assert sorted(path.name for path in tmp_path.iterdir() if not path.name.startswith(".")) == ["thesis.txt"]
+
+
 @pytest.mark.parametrize("key, value", [("seed", 1), ("epochs", 4), ("balance", "none")])
 def test_another_training_into_the_folder_is_refused(finished, key, value):
     settings, result = finished

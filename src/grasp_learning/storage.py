@@ -33,6 +33,7 @@ from pydantic import Field
 
 from grasp_learning.config import ConfigError, Settings, load_settings
 from grasp_learning.durable import move_aside, sync_folder, write_atomically
+from grasp_learning.folder_lock import FolderBusy, take_lock
 from grasp_learning.journal import Journal, read_journal, repair_journal
 from grasp_learning.storage_errors import (
     CollectionError,
@@ -610,21 +611,12 @@ def _check_contents(folder: Path) -> None:
 
 def _lock(folder: Path) -> int:
     """Take the folder for this process; the lock lives as long as the returned file is open."""
-    file = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        os.ftruncate(file, 0)
-        os.write(file, f"{os.getpid()}\n".encode())
-    except BlockingIOError:
-        holder = os.read(file, 32).decode(errors="replace").strip() or "unknown"
-        os.close(file)
+        return take_lock(folder / LOCK_FILE)
+    except FolderBusy as busy:
         raise CollectionInUseError(
-            f"{folder}: process {holder} is writing into it; wait until it ends, or choose another folder"
+            f"{folder}: process {busy.holder} is writing into it; wait until it ends, or choose another folder"
         ) from None
-    except OSError:
-        os.close(file)
-        raise
-    return file
 
 
 def _check_kind(folder: Path, found: CollectionInfo, wanted: Mapping[str, Any]) -> None:

@@ -15,7 +15,6 @@ Files::
 
 import contextlib
 import datetime
-import fcntl
 import json
 import os
 import time
@@ -26,6 +25,7 @@ from grasp_learning.config import ConfigError, parse_settings
 from grasp_learning.curriculum.errors import CurriculumError
 from grasp_learning.curriculum.settings import CurriculumSettings, changes
 from grasp_learning.durable import sync_folder, write_atomically
+from grasp_learning.folder_lock import FolderBusy, take_lock
 from grasp_learning.storage_errors import CollectionError, explained
 
 STATE_FILE = "curriculum.json"
@@ -214,22 +214,15 @@ def _check_contents(path: Path) -> None:
 
 
 def _take_lock(path: Path, patience: float) -> int:
-    file = os.open(path / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     end = time.monotonic() + patience
     while True:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.pread(file, 32, 0).decode(errors="replace").strip()
-            alive = holder.isdigit() and Path("/proc", holder).exists()
+            return take_lock(path / LOCK_FILE)
+        except FolderBusy as busy:
+            alive = busy.holder.isdigit() and Path("/proc", busy.holder).exists()
             if alive or time.monotonic() > end:
-                os.close(file)
-                who = f"process {holder}" if alive else "a tool of a curriculum that was killed"
+                who = f"process {busy.holder}" if alive else "a tool of a curriculum that was killed"
                 raise CurriculumError(
                     f"{path}: {who} works in it; wait until it ends, or choose another folder"
                 ) from None
             time.sleep(0.2)
-            continue
-        os.ftruncate(file, 0)
-        os.pwrite(file, f"{os.getpid()}\n".encode(), 0)
-        return file

@@ -1,7 +1,6 @@
 """A dataset's folder: dataset.yaml, the lock that keeps two exports apart, and what may not be mixed."""
 
 import contextlib
-import fcntl
 import json
 import os
 import re
@@ -19,6 +18,7 @@ from grasp_learning.dataset.reader import DATASET_FILE, PART_PATTERN, DatasetErr
 from grasp_learning.dataset.schema import FORMAT, JPEG_QUALITY, STORED_SIDE, PatchGeometry
 from grasp_learning.dataset.splits import SplitSettings
 from grasp_learning.durable import write_atomically
+from grasp_learning.folder_lock import FolderBusy, take_lock
 from grasp_learning.patches import NETWORK_SIDE
 from grasp_learning.storage import COLLECTION_FILE
 from grasp_learning.storage_errors import explained
@@ -246,18 +246,9 @@ def _check_contents(path: Path) -> None:
 
 def _lock(path: Path) -> int:
     """Take the folder for this process; the lock lives as long as the returned file is open."""
-    file = os.open(path / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        os.ftruncate(file, 0)
-        os.write(file, f"{os.getpid()}\n".encode())
-    except BlockingIOError:
-        holder = os.read(file, 32).decode(errors="replace").strip() or "unknown"
-        os.close(file)
+        return take_lock(path / LOCK_FILE)
+    except FolderBusy as busy:
         raise DatasetError(
-            f"{path}: process {holder} is exporting into it; wait until it ends, or choose another folder"
+            f"{path}: process {busy.holder} is exporting into it; wait until it ends, or choose another folder"
         ) from None
-    except OSError:
-        os.close(file)
-        raise
-    return file

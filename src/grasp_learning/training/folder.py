@@ -11,7 +11,6 @@ Files::
 """
 
 import contextlib
-import fcntl
 import io
 import json
 import os
@@ -23,6 +22,7 @@ import torch
 import yaml
 
 from grasp_learning.durable import write_atomically
+from grasp_learning.folder_lock import FolderBusy, take_lock
 from grasp_learning.training.errors import TrainingError, TrainingInUseError
 from grasp_learning.training.lightning_library import TorchCheckpointIO
 from grasp_learning.training.settings import MOVABLE, TrainSettings
@@ -89,19 +89,15 @@ def locked(folder: Path) -> Iterator[None]:
         TrainingInUseError: another process has it.
         TrainingError: it cannot be made or written to.
     """
-    with saved(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        file = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.read(file, 32).decode(errors="replace").strip() or "unknown"
-            raise TrainingInUseError(
-                f"{folder}: process {holder} is training into it; wait until it ends, or choose another --out"
-            ) from None
-        os.ftruncate(file, 0)
-        os.write(file, f"{os.getpid()}\n".encode())
+        with saved(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            file = take_lock(folder / LOCK_FILE)
+    except FolderBusy as busy:
+        raise TrainingInUseError(
+            f"{folder}: process {busy.holder} is training into it; wait until it ends, or choose another --out"
+        ) from None
+    try:
         yield
     finally:
         os.close(file)
@@ -121,7 +117,8 @@ def claim(folder: Path, kind: Mapping[str, Any]) -> None:
     """
     path = folder / KIND_FILE
     if not path.exists():
-        taken = [name for name in (STATE_FILE, MODEL_FILE, BEST_FILE) if (folder / name).exists()]
+        # a process that was killed at the very beginning leaves hidden files
+        taken = sorted(entry.name for entry in folder.iterdir() if not entry.name.startswith("."))
         if taken:
             raise TrainingError(f"{folder}: holds {taken[0]} but no {KIND_FILE}; choose a new or empty folder")
         write_whole(path, yaml.safe_dump(dict(kind), sort_keys=False).encode())
