@@ -43,7 +43,7 @@ def parse_settings(cls: Type[SettingsType], values: Any, source: str) -> Setting
 
 
 def _describe(item: Mapping) -> str:
-    key = ".".join(str(part) for part in item["loc"]) or "(top level)"
+    key = ".".join(str(part) for part in item["loc"])
     if item["type"] == "missing":
         return f"key '{key}' is missing"
     if item["type"] == "extra_forbidden":

@@ -1,10 +1,13 @@
-"""What happens around the steps: a loss that is not a number ends the training, the best network is kept, progress."""
+"""What happens around the steps: a bad loss or Ctrl-C ends the training, the best network is kept, progress."""
 
+import contextlib
 import math
+import signal
 import sys
+import threading
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict, Optional, Tuple
+from typing import Any, Callable, Dict, Iterator, Optional, Tuple
 
 import torch
 from tqdm import tqdm
@@ -60,6 +63,47 @@ def _diverged(what: str) -> str:
         f"{what}: the training diverged; what was saved after earlier epochs is kept. "
         "Start again into another --out with a smaller --learning-rate or --gradient-clip"
     )
+
+
+class StopWhenAsked(lightning.Callback):
+    """Ends the training after Ctrl-C, between two steps.
+
+    Python's own KeyboardInterrupt may arise anywhere within a step, also where it is swallowed, as in the clean-up of
+    an object. A second Ctrl-C does not wait for the step's end.
+    """
+
+    def __init__(self) -> None:
+        self._asked = False
+
+    @contextlib.contextmanager
+    def listening(self) -> Iterator[None]:
+        """Take Ctrl-C meanwhile; only a program's main thread gets signals."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = signal.signal(signal.SIGINT, self._on_signal)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+    def _on_signal(self, *_) -> None:
+        if self._asked:
+            raise KeyboardInterrupt
+        self._asked = True
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:
+        """The step is done."""
+        self._stop_if_asked()
+
+    def on_validation_batch_end(self, trainer, pl_module, outputs, batch, batch_idx, dataloader_idx=0) -> None:
+        """A validation may take long, too."""
+        self._stop_if_asked()
+
+    def _stop_if_asked(self) -> None:
+        if self._asked:
+            # Lightning's way to an orderly end
+            raise KeyboardInterrupt
 
 
 class KeepBest(lightning.Callback):

@@ -1,7 +1,5 @@
 """A training from its settings to a checkpoint: checks first, then Lightning's loop, then the evaluation."""
 
-import signal
-import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, List, Optional
@@ -20,7 +18,7 @@ from grasp_learning.dataset.reader import Dataset, open_dataset
 from grasp_learning.dataset.schema import SPAN_TOLERANCE, TEST_SPLITS, TRAIN, VALIDATION
 from grasp_learning.network import GraspNetwork, NetworkSettings, initialise_from_imagenet
 from grasp_learning.storage import file_sha256
-from grasp_learning.training.callbacks import KeepBest, Progress, SaveState, StopAtNan
+from grasp_learning.training.callbacks import KeepBest, Progress, SaveState, StopAtNan, StopWhenAsked
 from grasp_learning.training.data import GraspData
 from grasp_learning.training.errors import TrainingError, TrainingInterrupted
 from grasp_learning.training.evaluation import evaluate
@@ -195,6 +193,7 @@ class _Job:
         run = next_run(self.folder)
         callbacks: List[lightning.Callback] = [
             StopAtNan(),
+            StopWhenAsked(),
             KeepBest(lambda network, metrics: self._save(BEST_FILE, network, metrics)),
             Progress(settings.progress),
             SaveState(self.folder, Path(STATE_FILE).stem),
@@ -265,16 +264,14 @@ def _fit(trainer: lightning.Trainer, module: GraspModule, data: GraspData, state
     Raises:
         TrainingInterrupted: by Ctrl-C or SIGTERM.
     """
-    in_main = threading.current_thread() is threading.main_thread()
-    handler = signal.getsignal(signal.SIGINT) if in_main else None
+    callbacks = trainer.callbacks  # type: ignore[attr-defined] # Lightning adds it elsewhere
+    stop = next(callback for callback in callbacks if isinstance(callback, StopWhenAsked))
     try:
-        trainer.fit(module, data, ckpt_path=None if state is None else str(state))
+        with stop.listening():
+            trainer.fit(module, data, ckpt_path=None if state is None else str(state))
     except SystemExit:
         # Lightning leaves the process after Ctrl-C and at SIGTERM
         raise TrainingInterrupted(_how_to_go_on(trainer)) from None
-    finally:
-        if in_main:
-            signal.signal(signal.SIGINT, handler)
     if trainer.interrupted:
         raise TrainingInterrupted(_how_to_go_on(trainer))
 
