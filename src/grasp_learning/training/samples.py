@@ -1,5 +1,6 @@
 """The samples of a split: labels and angles in memory, patches in memory, on a device, or decoded when needed."""
 
+import abc
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -8,7 +9,7 @@ import torch
 from grasp_learning.geometry import angle_to_bin
 
 
-class Patches:
+class Patches(abc.ABC):
     """Patches by number; implementations differ in where they are kept.
 
     Attributes:
@@ -17,13 +18,13 @@ class Patches:
 
     ready = True
 
+    @abc.abstractmethod
     def __len__(self) -> int:
         """How many there are."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def take(self, indices: torch.Tensor) -> torch.Tensor:
         """(n,) int64 on the CPU -> (n, 3, s, s) uint8 BGR, channels last in memory."""
-        raise NotImplementedError
 
 
 class DecodedPatches(Patches):
