@@ -27,6 +27,7 @@ from grasp_learning.training.errors import DivergedError, TrainingError, Trainin
 from grasp_learning.training.evaluation import evaluate, score_of
 from grasp_learning.training.loading import load_samples
 from grasp_learning.training.run import train
+from grasp_learning.training.selection import select_rows
 from grasp_learning.training.settings import TrainSettings
 from grasp_learning.training.train import main
 
@@ -427,6 +428,8 @@ def test_a_gpu_that_is_not_there(capsys, dataset, tmp_path):
         (["--epochs", "0"], "key 'epochs' is 0"),
         (["--learning-rate", "nan"], "key 'learning_rate'"),
         (["--gamma", "0"], "key 'gamma'"),
+        (["--limit", "0"], "key 'limit' is 0"),
+        (["--only-stage", "--stage", "1", "--init", "m", "--limit", "5"], "only stage 1, without any, is used"),
     ],
 )
 def test_settings_that_contradict_each_other(capsys, arguments, expected):
@@ -445,6 +448,120 @@ def test_options_from_a_file_and_from_the_command_line(capsys, tmp_path):
 def test_an_unwritable_folder(capsys, dataset, tmp_path):
     (tmp_path / "file").write_text("")
     fails(capsys, ["--data", dataset, "--out", tmp_path / "file" / "o"], "cannot be written")
+
+
+# --- parts of a dataset ---------------------------------------------------------------------------------------------
+
+
+def scene_dataset(folder, scenes=6, trials=4, stage=0, name="bars"):
+    """A dataset of tables with some trials each; returns its folder."""
+    rows = bar_rows(scenes * trials, np.random.default_rng(stage), stage=stage, name=name)
+    write_dataset(folder, [{**row, "scene": f"{name}/{place // trials}"} for place, row in enumerate(rows)])
+    return folder
+
+
+def chosen(dataset, **values):
+    """Numbers of the rows that a training uses."""
+    return np.flatnonzero(select_rows(settings_for(dataset, "o", **values)).rows).tolist()
+
+
+def test_limits_are_nested_and_take_tables_whole(tmp_path):
+    dataset = scene_dataset(tmp_path / "d")
+    sets = {limit: chosen(dataset, limit=limit) for limit in range(2, 26, 2)}
+    assert all(len(rows) == min(limit, 24) for limit, rows in sets.items())
+    assert all(set(sets[limit]) < set(sets[limit + 2]) for limit in range(2, 24, 2))
+    for limit, rows in sets.items():
+        tables = np.bincount(np.array(rows) // 4, minlength=6)
+        assert sum(tables == 4) == limit // 4 and sum(tables > 0) == -(-limit // 4), "one table at most is cut"
+    assert sets[8] != list(range(8)), "not the first ones"
+    assert chosen(dataset, limit=8, seed=5) == sets[8], "all trainings see the same trials"
+    assert {tuple(chosen(dataset, limit=8, limit_seed=seed)) for seed in range(6)} > {tuple(sets[8])}
+
+
+def test_limits_stay_nested_when_the_dataset_grows(tmp_path):
+    small, large = scene_dataset(tmp_path / "small", 3), scene_dataset(tmp_path / "large", 6)
+    assert set(chosen(large, limit=8)) & set(range(12)) <= set(chosen(small, limit=8))
+
+
+def test_a_limit_leaves_later_stages_alone(tmp_path):
+    scene_dataset(tmp_path / "random"), scene_dataset(tmp_path / "guided", 2, stage=1, name="guided")
+    data = [str(tmp_path / "random"), str(tmp_path / "guided")]
+    rows = chosen(tmp_path, data=data, limit=4, stage=1, init="m")
+    assert len(rows) == 4 + 8 and set(range(24, 32)) < set(rows)
+    assert chosen(tmp_path, data=data, only_stage=True, stage=1, init="m") == list(range(24, 32))
+    assert chosen(tmp_path, data=data, only_stage=True) == list(range(24))
+
+
+def test_trials_without_a_scene_are_drawn_one_by_one(dataset):
+    rows = chosen(dataset, limit=6)
+    assert len(rows) == 6 and set(rows) < set(chosen(dataset, limit=8))
+
+
+def test_only_the_chosen_patches_are_loaded(tmp_path):
+    dataset = scene_dataset(tmp_path / "d")
+    rows = select_rows(settings_for(dataset, "o", limit=6)).rows
+    for memory_gb in (1.0, 0.0):
+        part = load_samples([dataset], open_dataset(dataset), "train", memory_gb, rows=rows)
+        whole = load_samples([dataset], open_dataset(dataset), "train", memory_gb)
+        places = torch.from_numpy(np.flatnonzero(rows))
+        assert torch.equal(part.angles, whole.angles[places]) and torch.equal(part.labels, whole.labels[places])
+        assert torch.equal(part.patches.take(torch.arange(6)), whole.patches.take(places))
+
+
+def test_a_limited_training_says_so_and_is_not_another_one(tmp_path):
+    dataset = scene_dataset(tmp_path / "d")
+    result = train(settings_for(dataset, tmp_path / "o", limit=8, epochs=1))
+    info = load_checkpoint(result.checkpoint).info
+    assert (info.samples, info.training["limit"], info.training["limit_seed"]) == (8, 8, 0)
+    assert "8 of 24 trials, 4 successes" in info.dataset
+    rows = list(csv.DictReader((tmp_path / "o" / "logs" / "run_1" / "metrics.csv").open()))
+    assert max(int(row["step"]) for row in rows) == 8 // 4 - 1
+    assert train(settings_for(dataset, tmp_path / "o", limit=8, epochs=1)).finished_before
+    with pytest.raises(TrainingError, match="another training, 'limit' is 8 there and 12 now"):
+        train(settings_for(dataset, tmp_path / "o", limit=12, epochs=1))
+
+
+def test_a_stage_without_aggregation_counts_once(finished, tmp_path):
+    scene_dataset(tmp_path / "random"), scene_dataset(tmp_path / "guided", 2, stage=1, name="guided")
+    settings = settings_for(
+        tmp_path,
+        tmp_path / "o",
+        data=[str(tmp_path / "random"), str(tmp_path / "guided")],
+        stage=1,
+        init=str(finished[1].checkpoint),
+        network={},
+        epochs=1,
+        only_stage=True,
+    )
+    info = load_checkpoint(train(settings).checkpoint).info
+    assert (info.samples, info.training["only_stage"], info.training["gamma"]) == (8, True, 1.0)
+    rows = list(csv.DictReader((tmp_path / "o" / "logs" / "run_1" / "metrics.csv").open()))
+    assert max(int(row["step"]) for row in rows) == 8 // 4 - 1
+    with pytest.raises(TrainingError, match="another training, 'only_stage' is True there and False now"):
+        train(settings.model_copy(update={"only_stage": False}))
+
+
+def test_a_folder_of_before_there_were_limits_goes_on(finished, dataset, tmp_path):
+    shutil.copytree(finished[1].checkpoint.parent, tmp_path / "o")
+    kind = yaml.safe_load((tmp_path / "o" / "train.yaml").read_text())
+    for key in ("limit", "limit_seed", "only_stage"):
+        del kind[key]
+    (tmp_path / "o" / "train.yaml").write_text(yaml.safe_dump(kind))
+    assert train(settings_for(dataset, tmp_path / "o")).finished_before
+    with pytest.raises(TrainingError, match="another training, 'limit' is None there and 4 now"):
+        train(settings_for(dataset, tmp_path / "o", limit=4))
+
+
+def test_a_stage_that_is_not_there(capsys, dataset, tmp_path):
+    arguments = ["--data", dataset, "--out", tmp_path / "o", "--only-stage", "--stage", 2, "--init", "m.safetensors"]
+    fails(capsys, arguments, "has no patch of stage 2, there are those of: 0", "without --only-stage")
+    assert not (tmp_path / "o").exists()
+
+
+def test_a_limit_that_leaves_one_class(capsys, tmp_path):
+    dataset = scene_dataset(tmp_path / "d")
+    fails(capsys, ["--data", dataset, "--out", tmp_path / "o", "--limit", 1], "1 of 24 patches", "only")
+    assert not (tmp_path / "o").exists()
 
 
 # --- variants of the loop -------------------------------------------------------------------------------------------

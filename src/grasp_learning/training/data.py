@@ -76,7 +76,7 @@ class TrainBatches:
     ):
         self._samples, self._settings, self._steps_done = samples, settings, steps_done
         self._rank, self._world_size, self._features = rank, world_size, features
-        self._repeats = samples.repeats(settings.gamma)
+        self._repeats = samples.repeats(settings.resolved_gamma)
         self._class_weights = _class_weights(samples.labels, self._repeats, settings.balance == "loss")
 
     def __len__(self) -> int:

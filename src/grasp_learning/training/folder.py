@@ -125,11 +125,18 @@ def claim(folder: Path, kind: Mapping[str, Any]) -> None:
         return
     found = _read_kind(path)
     for key in kind:
-        if found.get(key) != kind[key]:
+        before = found.get(key, _default(key))
+        if before != kind[key]:
             raise TrainingError(
-                f"{folder}: another training, '{key}' is {found.get(key)!r} there and {kind[key]!r} now; "
+                f"{folder}: another training, '{key}' is {before!r} there and {kind[key]!r} now; "
                 "start with the same settings and data, or choose another --out"
             )
+
+
+def _default(key: str) -> Any:
+    """What a setting is in a folder of before there was such a setting."""
+    field = TrainSettings.model_fields.get(key)
+    return None if field is None or field.is_required() else field.default
 
 
 def _read_kind(path: Path) -> Dict[str, Any]:

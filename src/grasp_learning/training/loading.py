@@ -2,9 +2,10 @@
 
 import os
 from concurrent.futures import ThreadPoolExecutor
-from typing import Dict, List, Optional, Sequence
+from typing import Dict, Iterator, List, Optional, Sequence
 
 import numpy as np
+import pyarrow as pa
 import torch
 from tqdm import tqdm
 
@@ -49,7 +50,12 @@ def _decode_into(result: np.ndarray, pictures: Sequence[bytes], pool: ThreadPool
 
 
 def load_samples(
-    paths: Sequence[str], dataset: Dataset, split: str, memory_gb: float, progress: bool = False
+    paths: Sequence[str],
+    dataset: Dataset,
+    split: str,
+    memory_gb: float,
+    progress: bool = False,
+    rows: Optional[np.ndarray] = None,
 ) -> Optional[Samples]:
     """Read a split of some datasets.
 
@@ -57,6 +63,7 @@ def load_samples(
         dataset: what `open_dataset(paths)` says.
         memory_gb: patches that need more memory than this stay compressed.
         progress: show a bar on stderr.
+        rows: (n,) bool, which of the split's n rows are wanted; None for all.
 
     Returns:
         None if the split has no row.
@@ -64,7 +71,7 @@ def load_samples(
     Raises:
         DatasetError: a file is missing or damaged, or a value is outside its convention.
     """
-    count = dataset.count(split)
+    count = dataset.count(split) if rows is None else int(rows.sum())
     if not count:
         return None
     pool = ThreadPoolExecutor(max_workers=os.cpu_count() or 1, thread_name_prefix="decode")
@@ -74,7 +81,7 @@ def load_samples(
     columns: Dict[str, List[np.ndarray]] = {name: [] for name in COLUMNS if name != "patch"}
     done = 0
     with tqdm(total=count, desc=f"reading {split}", unit="patch", disable=None if progress else True) as bar:
-        for batch in iterate_dataset(paths, split, COLUMNS, batch_size=READ_AT_ONCE):
+        for batch in _wanted(iterate_dataset(paths, split, COLUMNS, batch_size=READ_AT_ONCE), rows):
             pictures = batch.column("patch").to_pylist()
             if compress:
                 compressed += pictures
@@ -91,6 +98,14 @@ def load_samples(
     patches: Patches = CompressedPatches(compressed, pool) if compress else DecodedPatches(torch.from_numpy(decoded))
     angles, labels, stages, margin = (np.concatenate(columns[name]) for name in COLUMNS[1:])
     return make_samples(patches, angles, labels, stages, np.where(margin, INNER_RATIO, 1.0))
+
+
+def _wanted(batches: Iterator[pa.RecordBatch], rows: Optional[np.ndarray]) -> Iterator[pa.RecordBatch]:
+    """The batches with the wanted rows alone; all where none are named."""
+    done = 0
+    for batch in batches:
+        first, done = done, done + batch.num_rows
+        yield batch if rows is None else batch.filter(pa.array(rows[first:done]))
 
 
 def _column(batch, name: str) -> np.ndarray:

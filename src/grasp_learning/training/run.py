@@ -45,6 +45,7 @@ from grasp_learning.training.lightning_library import (
 from grasp_learning.training.loading import check_trainable, load_samples
 from grasp_learning.training.module import GraspModule
 from grasp_learning.training.samples import Samples
+from grasp_learning.training.selection import Selection, select_rows
 from grasp_learning.training.settings import TrainSettings
 
 
@@ -78,6 +79,7 @@ def train(settings: TrainSettings) -> TrainResult:
     accelerator = accelerator_of(settings)
     dataset = open_dataset(settings.data)
     check_trainable(dataset, settings.data)
+    selection = select_rows(settings)
     if settings.select == "best" and not dataset.count(VALIDATION):
         raise TrainingError(
             f"{', '.join(settings.data)}: no row of split '{VALIDATION}', so no epoch is known to be the best; "
@@ -86,7 +88,7 @@ def train(settings: TrainSettings) -> TrainResult:
     parent = load_checkpoint(settings.init) if settings.init else None
     if parent is not None:
         _check_parent(parent, dataset, settings)
-    job = _Job(settings, dataset, parent, accelerator)
+    job = _Job(settings, dataset, parent, accelerator, selection)
     if not is_first_process():
         return job.result_of_before(helping=True) or job.run()
     with locked(job.folder):
@@ -113,8 +115,16 @@ def _check_parent(parent: Checkpoint, dataset: Dataset, settings: TrainSettings)
 class _Job:
     """What the parts of one training share."""
 
-    def __init__(self, settings: TrainSettings, dataset: Dataset, parent: Optional[Checkpoint], accelerator: str):
+    def __init__(
+        self,
+        settings: TrainSettings,
+        dataset: Dataset,
+        parent: Optional[Checkpoint],
+        accelerator: str,
+        selection: Optional[Selection],
+    ):
         self.settings, self.dataset, self.parent, self.accelerator = settings, dataset, parent, accelerator
+        self.selection = selection
         self.folder = Path(settings.out)
         self.memory_gb = memory_for_patches(settings)
 
@@ -143,7 +153,7 @@ class _Job:
     def run(self) -> TrainResult:
         """Train, evaluate, save."""
         settings = self.settings
-        train_samples = self._load(TRAIN)
+        train_samples = self._load(TRAIN, self.selection)
         validation = self._load(VALIDATION)
         network = self._network()
         data = GraspData(settings, train_samples, validation, self._features(network, train_samples))
@@ -155,9 +165,9 @@ class _Job:
             return TrainResult(self.folder / MODEL_FILE, "", {})
         return self._finish(module.network, validation)
 
-    def _load(self, split: str) -> Optional[Samples]:
-        settings = self.settings
-        return load_samples(settings.data, self.dataset, split, self.memory_gb, settings.progress)
+    def _load(self, split: str, selection: Optional[Selection] = None) -> Optional[Samples]:
+        settings, rows = self.settings, None if selection is None else selection.rows
+        return load_samples(settings.data, self.dataset, split, self.memory_gb, settings.progress, rows)
 
     def _network(self) -> GraspNetwork:
         settings = self.settings
@@ -233,7 +243,11 @@ class _Job:
 
     def _save(self, name: str, network: GraspNetwork, metrics: Dict[str, float]) -> str:
         dataset, settings = self.dataset, self.settings
-        count, successes = dataset.count(TRAIN), dataset.count(TRAIN, 1)
+        whole = count = dataset.count(TRAIN)
+        successes = dataset.count(TRAIN, 1)
+        if self.selection is not None:
+            count, successes = self.selection.count, self.selection.successes
+        part = f" of {whole}" if count < whole else ""
         names = ", ".join(Path(path).name for path in settings.data)
         facts = {
             "dataset_identity": dataset.identity,
@@ -242,12 +256,13 @@ class _Job:
             "learning_rate": settings.resolved_rate,
             "schedule": settings.resolved_schedule,
             "warm_up": settings.resolved_warm_up,
+            "gamma": settings.resolved_gamma,
         }
         movable = {"data", "out", "init", "progress"}
         info = CheckpointInfo.of(
             network,
             stage=settings.stage,
-            dataset=f"{names}: {count} trials, {successes} successes",
+            dataset=f"{names}: {count}{part} trials, {successes} successes",
             samples=count,
             metrics=metrics,
             training={**settings.model_dump(exclude=movable), **facts},

@@ -42,6 +42,10 @@ class TrainSettings(Settings):
         batch_size: samples a step, all devices together; 128 in the released code.
         momentum, weight_decay: of SGD.
         gamma: how often a trial of a later stage than 0 counts (the paper's importance factor).
+        only_stage: train on the patches of `stage` alone, each counting once: staged learning without aggregation.
+        limit: largest number of random trials (of stage 0) to train on; None for all. Which they are follows from
+            `limit_seed` and the names of their tables: a smaller number is a part of each larger one.
+        limit_seed: not `seed`, so that all stages and repetitions are trained on the same trials.
         balance: "sampler": half of each batch are successes; "loss": each class has half of the loss's weight; "none".
         augment: "rotation" as in the paper, "rotation+flips", or "none".
         brightness: largest change of brightness and of each colour, as a part of the value; 0 as in the paper.
@@ -74,6 +78,9 @@ class TrainSettings(Settings):
     momentum: float = Field(0.9, ge=0, lt=1)
     weight_decay: float = Field(0.0005, ge=0)
     gamma: float = Field(3.0, ge=1)
+    only_stage: bool = False
+    limit: Optional[int] = Field(None, ge=1, validate_default=True)
+    limit_seed: int = Field(0, ge=0)
     balance: Literal["sampler", "loss", "none"] = "sampler"
     augment: Literal["rotation", "rotation+flips", "none"] = "rotation"
     brightness: float = Field(0.0, ge=0, lt=1)
@@ -104,6 +111,13 @@ class TrainSettings(Settings):
             raise ValueError("random convolutions cannot stay as they are: name init or weights")
         return frozen
 
+    @field_validator("limit")
+    @classmethod
+    def _check_limit(cls, limit: Optional[int], info: ValidationInfo) -> Optional[int]:
+        if limit is not None and info.data.get("only_stage") and info.data.get("stage"):
+            raise ValueError(f"random trials are limited, and only stage {info.data['stage']}, without any, is used")
+        return limit
+
     @field_validator("num_nodes")
     @classmethod
     def _check_sharing(cls, num_nodes: int, info: ValidationInfo) -> int:
@@ -121,6 +135,11 @@ class TrainSettings(Settings):
     def resolved_rate(self) -> float:
         """Learning rate of this stage."""
         return self.learning_rate or (FIRST_RATE if self.stage == 0 else LATER_RATE)
+
+    @property
+    def resolved_gamma(self) -> float:
+        """How often a trial of a later stage counts."""
+        return 1.0 if self.only_stage else self.gamma
 
     @property
     def resolved_warm_up(self) -> float:

@@ -66,6 +66,19 @@ def _add_curriculum(parser: argparse.ArgumentParser) -> None:
     add("--rotations", type=int, metavar="N", help="turns of each patch with frozen convolutions (default: 8)")
     add("--gamma", type=float, metavar="N", help="how often a trial of a stage > 0 counts (default: 3)")
     add(
+        "--only-stage",
+        action="store_true",
+        help="train on the patches of stage K alone, without aggregation; --gamma is 1 then",
+    )
+    add(
+        "--limit",
+        type=int,
+        metavar="N",
+        help="train on N random trials at most, whole tables of them; a smaller N is a part of a larger one "
+        "(default: all)",
+    )
+    add("--limit-seed", type=int, metavar="N", help="of the order in which tables are taken (default: 0)")
+    add(
         "--balance",
         choices=("sampler", "loss", "none"),
         help="failures outnumber successes: sampler: half of each batch are successes; loss: each class has half the "
@@ -166,7 +179,7 @@ def _train_explained(settings: TrainSettings) -> "TrainResult":
 
 
 def main(arguments: Optional[Sequence[str]] = None) -> int:
-    """Run the command; a problem ends it with one line on stderr and exit code 1, Ctrl-C with 130."""
+    """Run the command; a problem ends it with one line on stderr and exit code 1, or 2 for wrong usage, Ctrl-C with 130."""
     try:
         settings = settings_of(parse_arguments(arguments))
         result = _train_explained(settings)
@@ -178,7 +191,7 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
         return INTERRUPTED
     except (ConfigError, TrainingError) as error:
         print("\n".join(f"train: {line}" for line in str(error).splitlines()), file=sys.stderr)
-        return 1
+        return 2 if isinstance(error, ConfigError) else 1
     if result.sha256:  # a process that only helped has nothing to say
         print("\n".join(report(result)))
     return 0
