@@ -6,8 +6,11 @@ network's part, so that no turn shows an empty corner; the network's part is cut
 """
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 from typing import Optional, Tuple
 
+import cv2
+import numpy as np
 import torch
 from torch.nn import functional
 
@@ -47,15 +50,52 @@ def rotate(
         mirrored: (n,) bool, which to mirror left to right before they are turned; None for none.
 
     Returns:
-        (n, 3, side, side) float, values as in `patches`, and (n,) angles in [0, pi).
+        (n, 3, side, side) of the type of `patches`, and (n,) angles in [0, pi).
     """
-    grid = _sampling_grid(turns, side, inner, mirrored, patches.device)
-    turned = functional.grid_sample(
-        patches.float(), grid, mode="bilinear", padding_mode="border", align_corners=False
-    )  # (n, 3, side, side)
+    if patches.device.type == "cpu" and patches.dtype == torch.uint8:
+        turned = _warp(patches, _affine_maps(turns, side, patches.shape[-1], inner, mirrored), side)
+    else:
+        grid = _sampling_grid(turns, side, inner, mirrored, patches.device)
+        turned = functional.grid_sample(
+            patches.float(), grid, mode="bilinear", padding_mode="border", align_corners=False
+        )  # (n, 3, side, side)
+        turned = turned if patches.is_floating_point() else as_pictures(turned)
     if mirrored is not None:
         angles = torch.where(mirrored, math.pi - angles, angles)
     return turned, wrap_angles(angles + turns)
+
+
+def _affine_maps(turns, side: int, stored: int, inner, mirrored) -> np.ndarray:
+    """(n, 2, 3) maps from pixels of the result to those of a stored patch; see :func:`_sampling_grid`."""
+    cos, sin = (torch.cos(turns) * inner).numpy(), (torch.sin(turns) * inner).numpy()
+    sign = 1.0 if mirrored is None else np.where(mirrored.numpy(), -1.0, 1.0)
+    linear = np.stack([np.stack([sign * cos, sign * sin], -1), np.stack([-sin, cos], -1)], 1)  # (n, 2, 2)
+    scale = stored / side
+    # pixel j of the result is (2 j + 1) / side - 1 of the way from its middle to its edge
+    middle = linear.sum(axis=2) * (0.5 * scale - 0.5 * stored) + 0.5 * stored - 0.5
+    return np.concatenate([scale * linear, middle[:, :, None]], axis=2)
+
+
+def _warp(patches: torch.Tensor, maps: np.ndarray, side: int) -> torch.Tensor:
+    """Bilinear, with the border repeated: four times faster on a processor than grid_sample, which needs floats."""
+    pictures = patches.permute(0, 2, 3, 1).contiguous().numpy()
+    result = np.empty((len(pictures), side, side, 3), np.uint8)
+
+    def warp(number: int) -> None:
+        cv2.warpAffine(
+            pictures[number],
+            maps[number],
+            (side, side),
+            dst=result[number],
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+
+    # a thread for some patches each, which OpenCV warps outside Python's lock
+    with ThreadPoolExecutor(max_workers=torch.get_num_threads()) as pool:
+        for _ in pool.map(warp, range(len(pictures))):
+            pass
+    return torch.from_numpy(result).permute(0, 3, 1, 2)
 
 
 def _sampling_grid(turns, side: int, inner, mirrored, device) -> torch.Tensor:
@@ -73,14 +113,14 @@ def _sampling_grid(turns, side: int, inner, mirrored, device) -> torch.Tensor:
 
 
 def cut(patches: torch.Tensor, side: int, inner: torch.Tensor) -> torch.Tensor:
-    """The network's part of stored patches, not turned: (n, 3, s, s) -> (n, 3, side, side) float.
+    """The network's part of stored patches, not turned: (n, 3, s, s) -> (n, 3, side, side) of the same type.
 
     Where the part is `side` px wide, its pixels are copied, as they are when the network is used.
     """
     stored = patches.shape[-1]
     if len(patches) and bool((torch.round(inner * stored) == side).all()):
         first = (stored - side) // 2
-        return patches[:, :, first : first + side, first : first + side].float()
+        return patches[:, :, first : first + side, first : first + side]
     zeros = torch.zeros(len(patches), dtype=torch.float64, device=patches.device)
     return rotate(patches, zeros, zeros, side, inner)[0]
 
@@ -94,7 +134,7 @@ def change_colours(patches: torch.Tensor, amount: float, generator: torch.Genera
     """Scale each patch and each of its channels by random factors in [1 - amount, 1 + amount].
 
     Args:
-        patches: (n, 3, h, w) float, 0..255.
+        patches: (n, 3, h, w), 0..255, of any type.
         generator: on the CPU, so that the factors are the same on all devices.
     """
     factors = 1.0 + amount * (2.0 * torch.rand((2, len(patches), 3), generator=generator) - 1.0)

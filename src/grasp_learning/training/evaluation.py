@@ -6,7 +6,7 @@ from typing import Dict
 import torch
 
 from grasp_learning.network import GraspNetwork
-from grasp_learning.training.augmentation import angle_bins, as_pictures, cut
+from grasp_learning.training.augmentation import angle_bins, cut
 from grasp_learning.training.data import Batch, EvaluationBatches
 from grasp_learning.training.samples import Samples
 
@@ -59,7 +59,7 @@ class Score:
 
 def prepare(network: GraspNetwork, batch: Batch) -> torch.Tensor:
     """The network's input (n, 3, side, side) of patches as they are."""
-    return network.normalise(as_pictures(cut(batch.patches, network.input_side, batch.inner)))
+    return network.normalise(cut(batch.patches, network.input_side, batch.inner))
 
 
 def tally(network: GraspNetwork, logits: torch.Tensor, batch: Batch) -> torch.Tensor:

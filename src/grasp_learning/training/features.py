@@ -10,7 +10,7 @@ import torch
 from tqdm import tqdm
 
 from grasp_learning.network import GraspNetwork
-from grasp_learning.training.augmentation import TWO_PI, as_pictures, rotate, wrap_angles
+from grasp_learning.training.augmentation import TWO_PI, rotate, wrap_angles
 from grasp_learning.training.epochs import FEATURES, generator_of
 from grasp_learning.training.errors import TrainingError
 from grasp_learning.training.samples import Samples
@@ -87,7 +87,7 @@ def compute_features(
                     inner,
                 )
                 with torch.autocast(device.type, dtype=torch.bfloat16, enabled=autocast):
-                    x = network.normalise(as_pictures(turned)).contiguous(memory_format=torch.channels_last)
+                    x = network.normalise(turned).contiguous(memory_format=torch.channels_last)
                     pooled = network.pool(network.convolve(x))
                 values[indices, turn] = pooled.to("cpu", torch.float16)
                 angles[indices, turn] = wrap_angles(turned_angles).cpu()
