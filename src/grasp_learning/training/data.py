@@ -153,9 +153,9 @@ class EvaluationBatches:
 
 
 def _class_weights(labels: torch.Tensor, repeats: torch.Tensor, balanced: bool) -> torch.Tensor:
-    """(2,) weights of failures and successes; their mean over the samples is 1."""
+    """(2,) weights of failures and successes, whose mean over the samples is 1; of all classes 1 if not balanced."""
     if not balanced:
-        return torch.ones(2)
+        return torch.ones(max(2, int(labels.max()) + 1))
     counts = torch.stack([repeats[labels == label].sum() for label in (0, 1)])
     return (counts.sum() / (2.0 * counts)).float()
 

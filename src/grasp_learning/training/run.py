@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, Optional
 
 import torch
 
@@ -18,31 +18,24 @@ from grasp_learning.dataset.reader import Dataset, open_dataset
 from grasp_learning.dataset.schema import SPAN_TOLERANCE, TEST_SPLITS, TRAIN, VALIDATION
 from grasp_learning.network import GraspNetwork, NetworkSettings, initialise_from_imagenet
 from grasp_learning.storage import file_sha256
-from grasp_learning.training.callbacks import KeepBest, Progress, SaveState, StopAtNan, StopWhenAsked
+from grasp_learning.training.callbacks import KeepBest
 from grasp_learning.training.data import GraspData
-from grasp_learning.training.errors import TrainingError, TrainingInterrupted
+from grasp_learning.training.errors import TrainingError
 from grasp_learning.training.evaluation import evaluate
 from grasp_learning.training.features import Features, compute_features
 from grasp_learning.training.folder import (
     BEST_FILE,
-    LOGS_FOLDER,
     MODEL_FILE,
     STATE_FILE,
-    DurableState,
     claim,
     kind_of,
     locked,
-    next_run,
     write_metrics,
 )
 from grasp_learning.training.hardware import accelerator_of, local_device, memory_for_patches, precision_of
-from grasp_learning.training.lightning_library import (
-    CSVLogger,
-    TensorBoardLogger,
-    is_first_process,
-    lightning,
-)
+from grasp_learning.training.lightning_library import is_first_process, lightning
 from grasp_learning.training.loading import check_trainable, load_samples
+from grasp_learning.training.loop import fit, make_trainer
 from grasp_learning.training.module import GraspModule
 from grasp_learning.training.samples import Samples
 from grasp_learning.training.selection import Selection, select_rows
@@ -70,6 +63,7 @@ def train(settings: TrainSettings) -> TrainResult:
     """Train a network, or go on with a training that was interrupted.
 
     Raises:
+        ConfigError: the settings of the network are wrong; nothing was made.
         DatasetError: a dataset is missing, damaged, empty, has one class only, or mixes patch geometries.
         CheckpointError: `init` cannot be used, or the result cannot be written.
         NetworkError: the weights of the convolutions cannot be used.
@@ -127,6 +121,8 @@ class _Job:
         self.selection = selection
         self.folder = Path(settings.out)
         self.memory_gb = memory_for_patches(settings)
+        inherited = parent.network.settings.model_dump() if parent else {"variant": settings.variant}
+        self.network_settings = parse_settings(NetworkSettings, {**inherited, **settings.network}, "network")
 
     def kind(self) -> Dict[str, Any]:
         """What makes this training the one that lies in the folder."""
@@ -160,7 +156,7 @@ class _Job:
         module = GraspModule(network, settings, data.steps_per_epoch)
         trainer = self._trainer()
         state = self.folder / STATE_FILE
-        _fit(trainer, module, data, state if state.exists() else None)
+        fit(trainer, module, data, state if state.exists() else None)
         if not trainer.is_global_zero:
             return TrainResult(self.folder / MODEL_FILE, "", {})
         return self._finish(module.network, validation)
@@ -171,14 +167,10 @@ class _Job:
 
     def _network(self) -> GraspNetwork:
         settings = self.settings
-        values = {"variant": settings.variant, **settings.network}
         if self.parent is not None:
-            values = {**self.parent.network.settings.model_dump(), **settings.network}
             weights = {name: tensor.clone() for name, tensor in self.parent.network.state_dict().items()}
-            return GraspNetwork(parse_settings(NetworkSettings, values, "network"), state=weights).train()
-        network = GraspNetwork(
-            parse_settings(NetworkSettings, values, "network"), torch.Generator().manual_seed(settings.seed)
-        )
+            return GraspNetwork(self.network_settings, state=weights).train()
+        network = GraspNetwork(self.network_settings, torch.Generator().manual_seed(settings.seed))
         if settings.weights != "none" and not (self.folder / STATE_FILE).exists():
             initialise_from_imagenet(network, "download" if settings.weights == "imagenet" else settings.weights)
         return network.train()
@@ -199,33 +191,8 @@ class _Job:
         )
 
     def _trainer(self) -> lightning.Trainer:
-        settings = self.settings
-        run = next_run(self.folder)
-        callbacks: List[lightning.Callback] = [
-            StopAtNan(),
-            StopWhenAsked(),
-            KeepBest(lambda network, metrics: self._save(BEST_FILE, network, metrics)),
-            Progress(settings.progress),
-            SaveState(self.folder, Path(STATE_FILE).stem),
-        ]
-        return lightning.Trainer(
-            default_root_dir=self.folder,
-            accelerator=self.accelerator,
-            devices=settings.devices,
-            num_nodes=settings.num_nodes,
-            strategy=settings.strategy,
-            precision=precision_of(settings, self.accelerator),
-            max_epochs=settings.resolved_epochs,
-            logger=[cls(self.folder, LOGS_FOLDER, run) for cls in (CSVLogger, TensorBoardLogger)],
-            callbacks=callbacks,
-            plugins=[DurableState()],
-            benchmark=self.accelerator == "cuda",
-            use_distributed_sampler=False,
-            num_sanity_val_steps=0,
-            log_every_n_steps=10,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-        )
+        best = KeepBest(lambda network, metrics: self._save(BEST_FILE, network, metrics))
+        return make_trainer(self.settings, self.folder, self.accelerator, best)
 
     def _finish(self, network: GraspNetwork, validation: Optional[Samples]) -> TrainResult:
         best = self.folder / BEST_FILE
@@ -271,30 +238,3 @@ class _Job:
             patch=PatchGeometry(side=dataset.geometry.patch_size),
         )
         return save_checkpoint(self.folder / name, network, info)
-
-
-def _fit(trainer: lightning.Trainer, module: GraspModule, data: GraspData, state: Optional[Path]) -> None:
-    """Run the loop.
-
-    Raises:
-        TrainingInterrupted: by Ctrl-C or SIGTERM.
-    """
-    callbacks = trainer.callbacks  # type: ignore[attr-defined] # Lightning adds it elsewhere
-    stop = next(callback for callback in callbacks if isinstance(callback, StopWhenAsked))
-    try:
-        with stop.listening():
-            trainer.fit(module, data, ckpt_path=None if state is None else str(state))
-    except SystemExit:
-        # Lightning leaves the process after Ctrl-C and at SIGTERM
-        raise TrainingInterrupted(_how_to_go_on(trainer)) from None
-    if trainer.interrupted:
-        raise TrainingInterrupted(_how_to_go_on(trainer))
-
-
-def _how_to_go_on(trainer: lightning.Trainer) -> str:
-    state = trainer.checkpoint_callback
-    saved = state.epochs if isinstance(state, SaveState) else 0
-    return (
-        f"stopped in epoch {trainer.current_epoch + 1} of {trainer.max_epochs}; "
-        f"{saved} of the epochs before it are saved, start the same command again to go on"
-    )
