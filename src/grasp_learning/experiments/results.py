@@ -168,9 +168,17 @@ def load_results(out) -> List[ExperimentResult]:
     Raises:
         ExperimentError: a file is damaged or of another format.
     """
-    paths = [Path(out) / RESULTS_FOLDER / f"{name}.json" for name in EXPERIMENT_IDS]
-    found = [_load(ExperimentResult, path) for path in paths]
+    found = [load_result(out, name) for name in EXPERIMENT_IDS]
     return [result for result in found if result is not None]
+
+
+def load_result(out, name: str) -> Optional[ExperimentResult]:
+    """One experiment of a folder by its id; None while it has not ended.
+
+    Raises:
+        ExperimentError: its file is damaged or of another format.
+    """
+    return _load(ExperimentResult, Path(out) / RESULTS_FOLDER / f"{name}.json")
 
 
 def load_run(out) -> Optional[RunInfo]:
