@@ -69,6 +69,22 @@ def test_files(tmp_path):
     assert load_settings(Outer, path).sizes == [3]
 
 
+def test_a_rule_of_one_key_gives_its_reason_behind_the_value():
+    class Even(Settings):
+        count: int = 0
+
+        @pydantic.field_validator("count")
+        @classmethod
+        def _even(cls, count: int) -> int:
+            if count % 2:
+                raise ValueError("expected an even number")
+            return count
+
+    with pytest.raises(ConfigError) as caught:
+        parse_settings(Even, {"count": 3}, "node")
+    assert str(caught.value) == "node: key 'count' is 3: expected an even number"
+
+
 def test_a_rule_over_several_keys_gives_its_reason_alone():
     class Interval(Settings):
         low: float = 0.0

@@ -531,19 +531,33 @@ def test_one_number_of_trials_is_a_quarter_of_it_in_later_stages(with_fakes, tmp
         (["--test-trials", "-1"], "key 'test_trials' is -1"),
         (["--stage-trials", "5", "5"], "--stage-trials has 2 numbers, expected at most 1 with 2 stages"),
         (["--epochs", "5", "5", "5"], "--epochs has 3 numbers, expected at most 2"),
+        (["--", "--batch-size", "0"], "key 'batch_size' is 0"),
+        (["--", "--config", "/nowhere.yaml"], "/nowhere.yaml: cannot be read"),
+        (["--", "--seed", "3"], "--seed behind -- is given to `train` by the curriculum itself"),
     ],
 )
-def test_a_setting_out_of_range_is_one_clear_line(with_fakes, tmp_path, capsys, options, told):
-    assert main_module.main(["--out", str(tmp_path / "out"), *options]) == 1
+def test_a_setting_out_of_range_is_one_clear_line_and_makes_no_folder(with_fakes, tmp_path, capsys, options, told):
+    assert main_module.main(["--out", str(tmp_path / "out"), *options]) == 2
     words = capsys.readouterr()
     assert words.err.startswith("curriculum: ") and told in words.err and words.err.count("\n") == 1
-    assert not with_fakes and not (tmp_path / "out/stage0").exists()
+    assert not with_fakes and not (tmp_path / "out").exists()
+
+
+def test_what_cannot_be_changed_any_more_is_an_error_and_no_wrong_usage(with_fakes, tmp_path, capsys):
+    out = str(tmp_path / "out")
+    assert main_module.main(["--out", out, "--trials", "4", "--stages", "1"]) == 0
+    assert main_module.main(["--out", out, "--seed", "5"]) == 1
+    assert "was begun with seed 0, not 5" in capsys.readouterr().err
 
 
 def test_a_wrong_option_is_a_usage_error(tmp_path, capsys):
     with pytest.raises(SystemExit) as end:
         main_module.main(["--out", str(tmp_path), "--workcell", "gazebo"])
     assert end.value.code == 2 and "inprocess" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as end:
+        main_module.main(["--out", str(tmp_path / "out"), "--", "--epochz", "3"])
+    assert end.value.code == 2 and "train: error: unrecognized arguments: --epochz" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_ctrl_c_says_where_it_was_and_how_to_go_on(with_fakes, tmp_path, capsys, monkeypatch):

@@ -41,7 +41,12 @@ def report(folder):
 
 def fails(capsys, *arguments):
     """Run the command; its error must be one line."""
-    assert export_dataset.main([str(argument) for argument in arguments] + ["--workers", "1"]) == 1
+    return ends(capsys, 1, *arguments)
+
+
+def ends(capsys, code, *arguments):
+    """The command ends with an exit code and one line, which is returned."""
+    assert export_dataset.main([str(argument) for argument in arguments] + ["--workers", "1"]) == code
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("export_dataset: ")]
     assert len(lines) == 1
     return lines[0]
@@ -302,7 +307,7 @@ def test_places_that_are_no_collection_or_no_dataset(tmp_path, capsys):
     file.write_text("x")
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.tex").write_text("x")
-    assert "no collection.yaml" in fails(capsys, tmp_path / "nothing", tmp_path / "out")
+    assert "nothing: there is no such folder" in fails(capsys, tmp_path / "nothing", tmp_path / "out")
     assert "is a file" in fails(capsys, folder, file)
     assert "choose a new or empty folder" in fails(capsys, folder, tmp_path / "full")
     assert "name the dataset's folder last" in fails(capsys, folder, folder)
@@ -335,8 +340,13 @@ def test_other_splits_need_another_folder(tmp_path, capsys):
     error = fails(capsys, folder, tmp_path / "out", "--seed", "1")
     assert "made with seed 0" in error and "choose another folder" in error
     assert "novel_objects" in fails(capsys, folder, tmp_path / "out", "--novel-objects", "cup_01")
-    assert "validation" in fails(capsys, folder, tmp_path / "other", "--validation", "1.5")
-    assert "seed" in fails(capsys, folder, tmp_path / "other", "--seed", "-1")
+
+
+def test_wrong_settings_are_wrong_usage_and_named_once(tmp_path, capsys):
+    for option, value in (("validation", "1.5"), ("test_size", "2.0"), ("seed", "-1")):
+        error = ends(capsys, 2, tmp_path / "in", tmp_path / "out", f"--{option.replace('_', '-')}", value)
+        assert error.startswith(f"export_dataset: command line: key '{option}' is {value}: Input should be ")
+    assert not (tmp_path / "out").exists()
 
 
 def test_an_empty_collection_is_an_empty_dataset(tmp_path):

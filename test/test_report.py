@@ -134,7 +134,8 @@ def test_the_command_prints_and_draws(folder, tmp_path, capsys):
 @pytest.mark.parametrize(
     "prepare, told",
     [
-        (lambda path: None, "no collection.yaml here"),
+        (lambda path: None, "data: there is no such folder; name the folder of a collection"),
+        (lambda path: path.mkdir(), "no collection.yaml here"),
         (lambda path: (path.mkdir(), (path / "collection.yaml").write_text("robot: 1")), "key 'robot'"),
     ],
 )

@@ -376,6 +376,15 @@ def test_the_command_tells_what_is_wrong_in_one_line(tmp_path, capsys, arguments
     assert not (tmp_path / "data").exists()
 
 
+def test_the_help_shows_defaults_where_there_are_some(capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["--help"])
+    told = " ".join(capsys.readouterr().out.split())
+    assert end.value.code == 0
+    assert "best one a core (default: " in told and "(default: 0 in random mode, else 1)" in told
+    assert "None" not in told and "(default: )" not in told and "SUPPRESS" not in told
+
+
 def test_a_folder_that_cannot_be_written_is_told(tmp_path, capsys):
     folder = tmp_path / "data"
     folder.mkdir(mode=0o555)

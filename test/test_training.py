@@ -334,9 +334,9 @@ def test_the_papers_schedule_is_the_default():
 # --- what is refused ------------------------------------------------------------------------------------------------
 
 
-def fails(capsys, arguments, *expected):
-    """The command ends with code 1 and one line on stderr."""
-    assert main([str(argument) for argument in arguments]) == 1
+def fails(capsys, arguments, *expected, code=1):
+    """The command ends with an exit code and one line on stderr."""
+    assert main([str(argument) for argument in arguments]) == code
     errors = capsys.readouterr().err.strip().splitlines()
     assert len(errors) == 1 and errors[0].startswith("train: "), errors
     for text in expected:
@@ -409,7 +409,8 @@ def test_a_parent_that_is_not_there(capsys, dataset, tmp_path):
 
 
 def test_weights_that_are_not_there(capsys, dataset, tmp_path):
-    fails(capsys, ["--data", dataset, "--out", tmp_path / "o", "--weights", tmp_path / "no.pth"], "no such file")
+    arguments = ["--data", dataset, "--out", tmp_path / "o", "--weights", tmp_path / "no.pth"]
+    fails(capsys, arguments, "no such file; name torchvision's alexnet-owt-7be5be79.pth", "--weights none")
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
@@ -433,16 +434,21 @@ def test_a_gpu_that_is_not_there(capsys, dataset, tmp_path):
     ],
 )
 def test_settings_that_contradict_each_other(capsys, arguments, expected):
-    fails(capsys, ["--data", "d", "--out", "o", *arguments], expected)
+    fails(capsys, ["--data", "d", "--out", "o", *arguments], expected, code=2)
+
+
+def test_a_network_that_cannot_be_made_leaves_no_folder(capsys, config, tmp_path):
+    fails(capsys, ["--config", config(tmp_path / "o", network={"fc6": 0})], "network: key 'fc6' is 0", code=2)
+    assert not (tmp_path / "o").exists()
 
 
 def test_options_from_a_file_and_from_the_command_line(capsys, tmp_path):
     path = tmp_path / "options.yaml"
     path.write_text("epochs: 7\nweigths: none\n")
-    fails(capsys, ["--config", path, "--data", "d", "--out", "o"], "key 'weigths' is unknown")
+    fails(capsys, ["--config", path, "--data", "d", "--out", "o"], "key 'weigths' is unknown", code=2)
     path.write_text("epochs: 7\ndata: [d]\n")
-    fails(capsys, ["--config", path], "key 'out' is missing")
-    fails(capsys, ["--config", tmp_path / "no.yaml"], "no.yaml: cannot be read")
+    fails(capsys, ["--config", path], "key 'out' is missing", code=2)
+    fails(capsys, ["--config", tmp_path / "no.yaml"], "no.yaml: cannot be read", code=2)
 
 
 def test_an_unwritable_folder(capsys, dataset, tmp_path):

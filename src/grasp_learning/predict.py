@@ -19,16 +19,28 @@ class PredictFailed(Exception):
 
 
 def main(argv: Optional[List[str]] = None) -> int:
-    """Run the tool; the exit code is 0, or 1 where there is no answer."""
+    """Run the tool; the exit code is 0, 1 where there is no answer, or 2 for wrong usage."""
     # roslaunch adds remappings
     given = sys.argv[1:] if argv is None else argv
-    options = _parser().parse_args([word for word in given if not re.match(r"_{1,2}[a-z_]+:=", word)])
+    options = _parse([word for word in given if not re.match(r"_{1,2}[a-z_]+:=", word)])
     try:
         _run(options)
     except PredictFailed as error:
         print(f"predict: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def _parse(words: List[str]) -> argparse.Namespace:
+    parser = _parser()
+    options = parser.parse_args(words)
+    for name in ("patch_size", "seed"):
+        if getattr(options, name) < 0:
+            parser.error(f"--{name.replace('_', '-')} is {getattr(options, name)}, expected 0 or more")
+    if options.region is not None and min(options.region[2:]) < 1:
+        width, height = options.region[2:]
+        parser.error(f"--region is {width} x {height} px, expected a width and a height of at least 1")
+    return options
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -67,11 +79,6 @@ def _count(text: str) -> int:
 def _run(options: argparse.Namespace) -> None:
     image = _read(options.image)
     output = Path(options.output or f"{Path(options.image).with_suffix('')}_grasps.png")
-    if options.seed < 0:
-        raise PredictFailed(f"--seed is {options.seed}, expected 0 or more")
-    if options.region is not None and min(options.region[2:]) < 1:
-        width, height = options.region[2:]
-        raise PredictFailed(f"--region is {width} x {height} px, expected a width and a height of at least 1")
     # torch takes seconds to import; wrong arguments are told at once
     from grasp_learning.checkpoint import CheckpointError
     from grasp_learning.predictor.errors import PredictionError

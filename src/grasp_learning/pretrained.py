@@ -21,6 +21,12 @@ if TYPE_CHECKING:
 DOWNLOAD = "download"
 LOCAL_HINT = "or name a local file of them (alexnet-owt-7be5be79.pth from torchvision, or safetensors)"
 SUFFIXES = {"paper": (".pth", ".safetensors"), "released": (".npz", ".safetensors")}
+REMEDIES = {
+    "paper": "name torchvision's alexnet-owt-7be5be79.pth or the same tensors as .safetensors, or train with "
+    "--weights none from random convolutions",
+    "released": "name the original AlexNet's convolutions as .npz or .safetensors, or train with --weights none from "
+    "random ones",
+}
 
 
 def initialise_from_imagenet(network: "GraspNetwork", weights: Union[str, Path] = DOWNLOAD) -> None:
@@ -66,9 +72,11 @@ def _download(variant: str) -> Mapping[str, torch.Tensor]:
 
 def _read(path: Path, variant: str) -> Mapping[str, torch.Tensor]:
     if path.suffix not in SUFFIXES[variant]:
-        raise NetworkError(f"{path}: expected a file {' or '.join(SUFFIXES[variant])} for the variant '{variant}'")
+        raise NetworkError(
+            f"{path}: expected a file {' or '.join(SUFFIXES[variant])} for the variant '{variant}'; {REMEDIES[variant]}"
+        )
     if not path.is_file():
-        raise NetworkError(f"{path}: no such file")
+        raise NetworkError(f"{path}: no such file; {REMEDIES[variant]}")
     try:
         return READERS[path.suffix](str(path))
     except (OSError, EOFError, ValueError, RuntimeError, pickle.UnpicklingError, safetensors.SafetensorError) as error:

@@ -431,7 +431,9 @@ def load_info(folder) -> CollectionInfo:
     """
     folder = Path(folder)
     with readable(folder):
-        found = (folder / COLLECTION_FILE).is_file()
+        there, found = folder.exists(), (folder / COLLECTION_FILE).is_file()
+    if not there:
+        raise NotACollectionError(f"{folder}: there is no such folder; name the folder of a collection")
     if not found:
         raise NotACollectionError(f"{folder}: no {COLLECTION_FILE} here; name the folder of a collection")
     try:

@@ -174,7 +174,7 @@ def load_state(folder) -> Optional[Dict[str, Any]]:
     path = Path(folder) / STATE_FILE
     try:
         state = json.loads(path.read_bytes())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         raise CurriculumError(f"{path}: cannot be read ({error.strerror}); make it readable for this user") from None

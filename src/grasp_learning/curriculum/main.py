@@ -13,12 +13,14 @@ from tqdm import tqdm
 
 from grasp_learning.config import ConfigError, parse_settings
 from grasp_learning.curriculum.errors import CurriculumError
-from grasp_learning.curriculum.folder import PICTURE_FILE, STATE_FILE, CurriculumFolder, settings_of
+from grasp_learning.curriculum.folder import PICTURE_FILE, STATE_FILE, CurriculumFolder, load_state, settings_of
 from grasp_learning.curriculum.machine import Curriculum
 from grasp_learning.curriculum.settings import KINDS, WORKCELLS, CurriculumSettings
 from grasp_learning.curriculum.tools import CommandLineTools
+from grasp_learning.training import train
 
 INTERRUPTED = 130
+TRAIN_OWN = {"data", "out", "stage", "init", "gamma", "seed"}  # what a curriculum tells `train` itself
 DESCRIPTION = """
 Collect, aggregate and train for several stages (section III.D of the paper). Stage 0 collects random trials and trains
 a network; each later stage collects with the network before it by importance sampling and finetunes it on all trials.
@@ -83,7 +85,7 @@ def settings_from(parsed: argparse.Namespace, rest: Sequence[str], old: Optional
     """Settings of the command line; what is not given is as in the folder, or the default.
 
     Raises:
-        CurriculumError: a value is out of range.
+        ConfigError: a value is out of range, or an option is none of those that `train` takes from a curriculum.
     """
     values: Dict[str, Any] = old.model_dump() if old is not None else {"workers": os.cpu_count() or 1}
     plain = (
@@ -100,6 +102,7 @@ def settings_from(parsed: argparse.Namespace, rest: Sequence[str], old: Optional
     )
     values.update({key: getattr(parsed, key) for key in plain if getattr(parsed, key) is not None})
     if rest:
+        check_train_options(rest)
         values["train_options"] = list(rest)
     values["trials"] = _trials(parsed, old)
     values.setdefault("novel_trials", max(1, values["trials"][0] // 5))
@@ -109,11 +112,23 @@ def settings_from(parsed: argparse.Namespace, rest: Sequence[str], old: Optional
         ("--epochs", parsed.epochs, stages),
     ):
         if found is not None and len(found) > most:
-            raise CurriculumError(f"{option} has {len(found)} numbers, expected at most {most} with {stages} stages")
-    try:
-        return parse_settings(CurriculumSettings, values, "curriculum")
-    except ConfigError as error:
-        raise CurriculumError(str(error).replace("curriculum: ", "", 1)) from None
+            raise ConfigError(f"{option} has {len(found)} numbers, expected at most {most} with {stages} stages")
+    return parse_settings(CurriculumSettings, values, "command line")
+
+
+def check_train_options(options: Sequence[str]) -> None:
+    """Check what is for `train` now, and not when all trials of a stage have been collected.
+
+    Raises:
+        ConfigError: a value is out of range, or is the curriculum's to give.
+        SystemExit: `train` knows no such option; it has said so.
+    """
+    given = train.parse_arguments(options)
+    taken = sorted(vars(given).keys() & TRAIN_OWN)
+    if taken:
+        raise ConfigError(f"--{taken[0]} behind -- is given to `train` by the curriculum itself; leave it away")
+    given.data, given.out = ["dataset"], "out"
+    train.settings_of(given)
 
 
 def _trials(parsed: argparse.Namespace, old: Optional[CurriculumSettings]) -> List[int]:
@@ -144,27 +159,34 @@ def interruptible() -> Iterator[None]:
 
 
 def main(arguments: Optional[Sequence[str]] = None) -> int:
-    """Run the command: exit code 0 when all stages are done, 1 after an error, 2 for a usage that is wrong, 130."""
+    """Run the command: exit code 0 when all stages are done, 1 after an error, 2 for wrong usage, 130 after Ctrl-C."""
     parsed, rest = parse_arguments(arguments)
     out = Path(parsed.out).expanduser().absolute()
     curriculum = None
     again = f"rosrun grasp_learning curriculum --out {shlex.quote(str(out))}"
     try:
+        # what is wrong with them is told before a folder is made
+        _settings(out, parsed, rest)
         with interruptible(), CurriculumFolder(out) as folder:
-            state = folder.load()
-            settings = settings_from(parsed, rest, settings_of(state, out) if state else None)
+            # again, now that nobody else can have changed the folder's
+            settings = _settings(out, parsed, rest)
             tools = CommandLineTools(settings, keep_open=[folder.lock], say=_say)
             curriculum = Curriculum(folder, settings, tools, _say)
             curriculum.run()
-    except CurriculumError as error:
-        print(f"curriculum: {error}", file=sys.stderr)
-        return 1
+    except (ConfigError, CurriculumError) as error:
+        print(f"curriculum: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2 if isinstance(error, ConfigError) else 1
     except KeyboardInterrupt:
         place = curriculum.place if curriculum is not None else "the start"
         print(f"\ncurriculum: interrupted at {place}; go on with: {again}", file=sys.stderr)
         return INTERRUPTED
     print(f"picture  {out / PICTURE_FILE}\nfigures  {out / STATE_FILE}")
     return 0
+
+
+def _settings(out: Path, parsed: argparse.Namespace, rest: Sequence[str]) -> CurriculumSettings:
+    state = load_state(out)
+    return settings_from(parsed, rest, settings_of(state, out) if state else None)
 
 
 def _say(text: str) -> None:

@@ -71,23 +71,33 @@ def parse_arguments(arguments: Optional[Sequence[str]] = None) -> argparse.Names
 
 
 def main(arguments: Optional[Sequence[str]] = None) -> int:
-    """Run the command; a problem ends it with one line on stderr and exit code 1, Ctrl-C with 130."""
+    """Run the command; exit code 0, 1 after an error, 2 for wrong usage (one line on stderr), 130 after Ctrl-C."""
     parsed = parse_arguments(arguments)
     try:
-        print(_released(parsed) if parsed.layout == "released" else _export(parsed))
-    except (CollectionError, DatasetError, ConfigError) as error:
-        print(f"export_dataset: {' '.join(str(error).split())}", file=sys.stderr)
-        return 1
+        settings = _settings_of(parsed)
+        print(_released(parsed) if parsed.layout == "released" else _export(parsed, settings))
+    except ConfigError as error:
+        return _failed(error, 2)
+    except (CollectionError, DatasetError) as error:
+        return _failed(error, 1)
     except KeyboardInterrupt:
         print("export_dataset: interrupted; run it again to go on", file=sys.stderr)
         return 130  # as a shell has it
     return 0
 
 
-def _export(parsed: argparse.Namespace) -> str:
+def _failed(error: Exception, code: int) -> int:
+    print(f"export_dataset: {' '.join(str(error).split())}", file=sys.stderr)
+    return code
+
+
+def _settings_of(parsed: argparse.Namespace) -> SplitSettings:
     values = {key: getattr(parsed, key) for key in ("seed", "validation", "test_size", "novel_fraction")}
     values["novel_objects"] = tuple(sorted(filter(None, parsed.novel_objects.split(","))))
-    settings = parse_settings(SplitSettings, values, "export_dataset")
+    return parse_settings(SplitSettings, values, "command line")
+
+
+def _export(parsed: argparse.Namespace, settings: SplitSettings) -> str:
     sources = export_collections(parsed.collections, parsed.out, settings, parsed.workers, quiet=False)
     return f"{format_report(DatasetInfo(splits=settings, sources=sources))}\ndataset        {parsed.out}"
 

@@ -321,13 +321,15 @@ def parse_arguments(arguments: Optional[Sequence[str]] = None) -> argparse.Names
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add = parser.add_argument
-    add("--trials", type=int, required=True, metavar="N", help="labelled trials that the folder is to hold at the end")
-    add("--out", required=True, metavar="DIR", help="folder of the collection; made, or resumed")
+    # what was not given and has no default is not in the result, so that the help shows no default of it
+    none: Dict[str, Any] = {"default": argparse.SUPPRESS}
+    add("--trials", type=int, required=True, metavar="N", help="labelled trials that the folder shall hold", **none)
+    add("--out", required=True, metavar="DIR", help="folder of the collection; made, or resumed", **none)
     add("--workers", type=int, default=os.cpu_count() or 1, metavar="W", help="processes, best one a core")
     add("--seed", type=int, default=0, metavar="S", help="of every random choice")
     add("--mode", choices=("random", "staged", "best"), default=RANDOM, help="how grasps are chosen")
-    add("--model", default="", metavar="FILE", help="checkpoint, for the modes staged and best")
-    add("--stage", type=int, metavar="K", help="of the curriculum; None: 0 in random mode, else 1")
+    add("--model", metavar="FILE", help="checkpoint, for the modes staged and best", **none)
+    add("--stage", type=int, metavar="K", help="of the curriculum (default: 0 in random mode, else 1)", **none)
     add("--objects", choices=("train", "test", "all"), default="train", help="objects of the catalogue to draw from")
     add("--kind", choices=("gripper", "arm"), default="gripper", help="the gripper alone, or the whole planned arm")
     add("--pictures", choices=("approach", "all"), default="approach", help="pictures of a trial that are kept")

@@ -179,7 +179,7 @@ def _train_explained(settings: TrainSettings) -> "TrainResult":
 
 
 def main(arguments: Optional[Sequence[str]] = None) -> int:
-    """Run the command; a problem ends it with one line on stderr and exit code 1, or 2 for wrong usage, Ctrl-C with 130."""
+    """Run the command; exit code 0, 1 after an error, 2 for wrong usage (one line on stderr), 130 after Ctrl-C."""
     try:
         settings = settings_of(parse_arguments(arguments))
         result = _train_explained(settings)
