@@ -6,6 +6,7 @@ hour run only when they are named.
 """
 
 import argparse
+import ast
 import os
 import platform
 import signal
@@ -24,6 +25,9 @@ LONG = ("learning",)
 def _main() -> int:
     scripts = {path.stem[len(PREFIX) :]: path for path in sorted(FOLDER.glob(f"{PREFIX}*.py"))}
     arguments = _parse_arguments(list(scripts))
+    if arguments.list:
+        print("\n".join(f"{name:<18} {_purpose(path)}" for name, path in scripts.items()))
+        return 0
     print(f"machine: {_machine()}", flush=True)
     chosen = [arguments.only] if arguments.only else [name for name in scripts if name not in LONG]
     short: List[str] = []
@@ -36,9 +40,16 @@ def _main() -> int:
 
 def _parse_arguments(names: List[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--list", action="store_true", help="tell what each one measures, and run none")
     parser.add_argument("--only", choices=names, help="run this one")
     parser.add_argument("--timeout", type=float, default=4 * 3600.0, help="of one benchmark, in seconds")
     return parser.parse_args()
+
+
+def _purpose(path: Path) -> str:
+    """First sentence of what a benchmark says of itself."""
+    text = " ".join((ast.get_docstring(ast.parse(path.read_text())) or "").split("\n\n")[0].split())
+    return text + (" (only where it is named: more than an hour)" if path.stem[len(PREFIX) :] in LONG else "")
 
 
 def _machine() -> str:
