@@ -1,4 +1,4 @@
-"""Weights that somebody else trained: AlexNet's convolutions on ImageNet.
+"""Weights that were trained on something else: AlexNet's convolutions on ImageNet, or on a pretext task.
 
 Files that can run code when they are read (pickles) are refused; torchvision's own are read as plain tensors.
 """
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 DOWNLOAD = "download"
 LOCAL_HINT = "or name a local file of them (alexnet-owt-7be5be79.pth from torchvision, or safetensors)"
+PREFIXES = {"paper": "features.", "released": ""}  # of the convolutions' names in a file
+DESCRIPTION = "description"  # key of a safetensors file's metadata that says what its weights were trained on
 SUFFIXES = {"paper": (".pth", ".safetensors"), "released": (".npz", ".safetensors")}
 REMEDIES = {
     "paper": "name torchvision's alexnet-owt-7be5be79.pth or the same tensors as .safetensors, or train with "
@@ -30,16 +32,16 @@ REMEDIES = {
 
 
 def initialise_from_imagenet(network: "GraspNetwork", weights: Union[str, Path] = DOWNLOAD) -> None:
-    """Replace a network's convolutions by those of an AlexNet that was trained on ImageNet.
+    """Replace a network's convolutions by those of an AlexNet that was trained on ImageNet, or on a pretext task.
 
     Nothing is changed if anything is wrong with the weights.
 
     Args:
         network: variant "paper" takes torchvision's AlexNet; "released" takes the original one with two groups.
         weights: "download" for torchvision's own loader (233 MB, kept in torch's cache), or a local file. For "paper":
-            torchvision's state dict (.pth) or the same tensors as .safetensors, named features.0.weight and so on. For
-            "released": .npz or .safetensors of conv1.weight, conv1.bias, ... conv5.bias for pictures in BGR, the
-            weights (out, in, h, w) as in torch or (h, w, in, out) as in TensorFlow.
+            torchvision's state dict (.pth) or the same tensors as .safetensors, named features.0.weight and so on, as
+            `train_pretext` writes them. For "released": .npz or .safetensors of conv1.weight, conv1.bias, ...
+            conv5.bias for pictures in BGR, the weights (out, in, h, w) as in torch or (h, w, in, out) as in TensorFlow.
 
     Raises:
         NetworkError: the file is missing, unreadable, or holds other tensors; there is no internet.
@@ -49,9 +51,20 @@ def initialise_from_imagenet(network: "GraspNetwork", weights: Union[str, Path] 
     else:
         source, tensors = str(weights), _read(Path(weights), network.variant)
     wanted = network.features.state_dict()
-    prefix = "features." if network.variant == "paper" else ""
+    prefix = PREFIXES[network.variant]
     chosen = {name: _fitting(source, tensors, prefix + name, tensor) for name, tensor in wanted.items()}
     network.features.load_state_dict(chosen)
+
+
+def description_of(weights: Union[str, Path]) -> str:
+    """What a file of weights says of itself; empty where it says nothing, or is no safetensors file."""
+    if Path(weights).suffix != ".safetensors":
+        return ""
+    try:
+        with safetensors.safe_open(str(weights), framework="pt") as file:
+            return (file.metadata() or {}).get(DESCRIPTION, "")
+    except (OSError, safetensors.SafetensorError):  # told where the weights are read
+        return ""
 
 
 def _download(variant: str) -> Mapping[str, torch.Tensor]:

@@ -118,6 +118,20 @@ class CameraRenderer:
         rgb, _ = self._render(data, name, WRIST, depth=False)
         return self._noise.colour(rgb, self._frame_generator(data, name))
 
+    def wrist_geoms(self, data: mujoco.MjData, side: str) -> np.ndarray:
+        """What each pixel of :meth:`wrist` shows: (800, 1280) int32 of the model's geom ids, -1 for nothing.
+
+        Raises:
+            RenderingError: no OpenGL, another thread's renderer, or no such side.
+        """
+        codes, _ = self._render(data, wrist_name(side), WRIST, depth=False, segments=True)
+        numbers = codes[::-1].astype(np.int32) @ np.array([1, 1 << 8, 1 << 16], np.int32)
+        geoms = np.full(self._scene.ngeom + 1, -1, np.int32)
+        for geom in self._scene.geoms[: self._scene.ngeom]:
+            if geom.objtype == mujoco.mjtObj.mjOBJ_GEOM and geom.segid >= 0:  # -1 is what is not drawn
+                geoms[geom.segid + 1] = geom.objid
+        return geoms[numbers]
+
     def close(self) -> None:
         """Free the OpenGL context; to be called by the thread that rendered. More than once does no harm."""
         if self._gl is None:
@@ -164,8 +178,20 @@ class CameraRenderer:
         drawing.readDepthMap = mujoco.mjtDepthMap.mjDEPTH_ZEROFAR
         return drawing
 
-    def _render(self, data: mujoco.MjData, name: str, size: CameraModel, depth: bool, crop: Optional[Crop] = None):
-        """RGB and raw depth buffer (or None), rows from the bottom up, as OpenGL has them."""
+    def _render(
+        self,
+        data: mujoco.MjData,
+        name: str,
+        size: CameraModel,
+        depth: bool,
+        crop: Optional[Crop] = None,
+        segments: bool = False,
+    ):
+        """RGB and raw depth buffer (or None), rows from the bottom up, as OpenGL has them.
+
+        Args:
+            segments: in place of colours, draw each geom's number in the scene plus one, the lowest byte in red.
+        """
         camera = mujoco.MjvCamera()
         camera.type, camera.fixedcamid = mujoco.mjtCamera.mjCAMERA_FIXED, self._camera(name)
         if self._gl is None:
@@ -175,6 +201,8 @@ class CameraRenderer:
         self._gl.make_current()
         if self.appearance is not None:
             self.appearance.update(self.model, data.time)
+        for flag in (mujoco.mjtRndFlag.mjRND_SEGMENT, mujoco.mjtRndFlag.mjRND_IDCOLOR):
+            self._scene.flags[flag] = segments
         drawn = int(mujoco.mjtCatBit.mjCAT_STATIC | mujoco.mjtCatBit.mjCAT_DYNAMIC)
         mujoco.mjv_updateScene(self.model, data, mujoco.MjvOption(), None, camera, drawn, self._scene)
         width, height = (size.width, size.height) if crop is None else crop[2:]

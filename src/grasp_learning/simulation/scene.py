@@ -94,6 +94,10 @@ class SimScene:
         """(800, 1280, 3) uint8 BGR."""
         return self._renderer.wrist(self.world.data, side)
 
+    def wrist_geoms(self, side: str) -> np.ndarray:
+        """What each pixel of a :meth:`wrist_picture` of this instant shows, see CameraRenderer.wrist_geoms."""
+        return self._renderer.wrist_geoms(self.world.data, side)
+
     def table_picture(self) -> Tuple[np.ndarray, np.ndarray]:
         """The Kinect's view of the table: BGR (h, w, 3) uint8, and depth (h, w) in m, NaN where nothing was seen."""
         picture, millimetres = self._renderer.kinect(self.world.data, self._crop)

@@ -17,6 +17,7 @@ from grasp_learning.config import parse_settings
 from grasp_learning.dataset.reader import Dataset, open_dataset
 from grasp_learning.dataset.schema import SPAN_TOLERANCE, TEST_SPLITS, TRAIN, VALIDATION
 from grasp_learning.network import GraspNetwork, NetworkSettings, initialise_from_imagenet
+from grasp_learning.pretrained import description_of
 from grasp_learning.storage import file_sha256
 from grasp_learning.training.callbacks import KeepBest
 from grasp_learning.training.data import GraspData
@@ -119,6 +120,7 @@ class _Job:
     ):
         self.settings, self.dataset, self.parent, self.accelerator = settings, dataset, parent, accelerator
         self.selection = selection
+        self.weights = self._weights()
         self.folder = Path(settings.out)
         self.memory_gb = memory_for_patches(settings)
         inherited = parent.network.settings.model_dump() if parent else {"variant": settings.variant}
@@ -126,11 +128,16 @@ class _Job:
 
     def kind(self) -> Dict[str, Any]:
         """What makes this training the one that lies in the folder."""
-        weights = "" if self.parent else self.settings.weights
-        if weights not in ("", "none", "imagenet") and Path(weights).is_file():
-            weights = file_sha256(weights)
         parent = self.parent.sha256 if self.parent else ""
+        weights = self.weights.get("weights_sha256", "" if self.parent else self.settings.weights)
         return {**kind_of(self.settings, self.dataset.identity, parent), "weights": weights}
+
+    def _weights(self) -> Dict[str, str]:
+        """What is known of a local file of the convolutions' weights; nothing where none is used."""
+        weights = self.settings.weights
+        if self.parent or weights in ("none", "imagenet") or not Path(weights).is_file():
+            return {}
+        return {"weights_sha256": file_sha256(weights), "weights_of": description_of(weights)}
 
     def result_of_before(self, helping: bool = False) -> Optional[TrainResult]:
         """The result of a training that has finished already.
@@ -224,6 +231,7 @@ class _Job:
             "schedule": settings.resolved_schedule,
             "warm_up": settings.resolved_warm_up,
             "gamma": settings.resolved_gamma,
+            **self.weights,
         }
         movable = {"data", "out", "init", "progress"}
         info = CheckpointInfo.of(
