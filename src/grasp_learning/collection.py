@@ -4,9 +4,11 @@ import enum
 import threading
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Dict
+from typing import Dict, Sequence
 
 from grasp_learning.trial import Outcome, Trial
+
+NO_OBJECT = (Outcome.NO_OBJECTS, Outcome.UNREACHABLE)
 
 
 class State(str, enum.Enum):
@@ -55,19 +57,23 @@ class Flags:
 class Streak:
     """Attempts in a row of one arm that gave no label, by what stood in their way.
 
+    Args:
+        no_object: the outcomes that mean that there was no object for the arm.
+
     Attributes:
         faults: something failed.
         nothing: there was no object for the arm.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, no_object: Sequence[Outcome] = NO_OBJECT) -> None:
+        self._no_object = tuple(no_object)
         self.faults = self.nothing = 0
 
     def add(self, outcome: Outcome, recorded: bool) -> None:
         """Count an attempt; one that was recorded ends the streak."""
         if recorded:
             self.faults = self.nothing = 0
-        elif outcome in (Outcome.NO_OBJECTS, Outcome.UNREACHABLE):
+        elif outcome in self._no_object:
             self.nothing += 1
         else:
             self.faults += 1
@@ -186,4 +192,7 @@ def describe_trial(number: int, trial: Trial, snapshot: Snapshot) -> str:
     if labelled:
         line += f"  success {snapshot.counts.get('SUCCESS', 0)}/{labelled} ({100 * snapshot.success_rate:.1f} %)"
         line += f"  {snapshot.trials_per_hour:.0f} trials/h"
+    if trial.placing is not None:
+        told = f": {trial.placing.message}" if trial.placing.message else ""
+        line += f"  ({trial.placing.outcome}{told})"
     return line + (f"  ({trial.detail})" if trial.detail and not trial.outcome.is_label else "")

@@ -36,6 +36,28 @@ class Outcome(str, enum.Enum):
         return self.value
 
 
+class PlaceOutcome(str, enum.Enum):
+    """What became of a held object that an arm was to put into its bin. The trial's label does not depend on it."""
+
+    PLACED = "PLACED"  # it was let go of over the bin
+    LOST = "LOST"  # the gripper was empty when the arm came to the bin
+    UNREACHABLE = "UNREACHABLE"  # the arm cannot take up a posture over the bin; the object was put back
+    PLANNING_FAILED = "PLANNING_FAILED"  # no path there; the object was put back
+    SENSOR_FAULT = "SENSOR_FAULT"  # the gripper sent nothing or did not open
+    ROBOT_FAULT = "ROBOT_FAULT"  # disabled, e-stopped, off its path, or not answering, on the way
+
+    def __str__(self) -> str:
+        return self.value
+
+
+@dataclass(frozen=True)
+class Placing:
+    """How the attempt to put a held object into a bin ended; the message is for a person."""
+
+    outcome: PlaceOutcome
+    message: str = ""
+
+
 @dataclass(frozen=True)
 class Region:
     """An area of the table with an object in it.
@@ -142,6 +164,7 @@ class Step(Generic[Value]):
         value: what the step yields, where it was carried out.
         images: pictures the step took, by name, in the workcell's own form; the recorder takes them as they are.
         prior: of a guided grasp.
+        placing: of a pick whose object was to be put into a bin, where one was held.
     """
 
     outcome: Outcome
@@ -149,11 +172,12 @@ class Step(Generic[Value]):
     value: Optional[Value] = None
     images: Dict[str, Any] = field(default_factory=dict)
     prior: Optional[Prior] = None
+    placing: Optional[Placing] = None
 
 
 @dataclass
 class Trial:
-    """Everything that is known of one trial; see Trial.msg, whose fields these are."""
+    """Everything that is known of one trial; see Trial.msg, whose fields these are, but for ``placing``."""
 
     arm: str
     mode: str
@@ -170,6 +194,7 @@ class Trial:
     model_sha256: str = ""
     images: Dict[str, Any] = field(default_factory=dict)
     prior: Optional[Prior] = None
+    placing: Optional[Placing] = None
 
 
 class Workcell(abc.ABC):
@@ -200,7 +225,7 @@ class Workcell(abc.ABC):
 
     @abc.abstractmethod
     def pick(self, grasp: Grasp) -> "Step[PickReading]":
-        """Grasp, lift, read the gripper, put the object back, clear the table."""
+        """Grasp, lift, read the gripper, put the object back (or into a bin), clear the table."""
 
 
 def run_trial(workcell: Workcell, arm: str, mode: str = "random", stage: int = 0) -> Trial:
@@ -235,5 +260,5 @@ def _run_steps(workcell: Workcell, trial: Trial) -> None:
     if not done(grasp):
         return
     pick = workcell.pick(grasp.value)
-    trial.reading = pick.value
+    trial.reading, trial.placing = pick.value, pick.placing
     done(pick)

@@ -1,12 +1,14 @@
 """Where an arm can go and how: plans and straight lines, with the reasons why not as typed faults."""
 
 import time
-from typing import Iterator, List, Sequence
+from typing import Iterator, List, Optional, Sequence
 
 import numpy as np
 
+from grasp_learning.bins import Bins
 from grasp_learning.calibration import Table
 from grasp_learning.execution.faults import PlanningFailed, Unreachable
+from grasp_learning.motion.collision import Box
 from grasp_learning.motion.planner import PlanRequest, create_planner
 from grasp_learning.motion.robot_model import RobotModel
 from grasp_learning.motion.settings import MotionSettings
@@ -28,13 +30,19 @@ class Motions:
     Every method that plans takes the other arm's measured joints, an obstacle, and raises Unreachable or
     PlanningFailed. For one thread at a time.
 
+    Args:
+        bins: obstacles beside the table, those of both arms; None for none.
+
     Attributes:
         planning_time: wall-clock time (s) spent since it was last set to 0.
     """
 
-    def __init__(self, side: str, planner: str, settings: MotionSettings, table: Table, seed: int):
+    def __init__(
+        self, side: str, planner: str, settings: MotionSettings, table: Table, seed: int, bins: Optional[Bins] = None
+    ):
         robot = RobotModel(load_urdf())
-        self._planner = create_planner(planner, robot, side, settings, table, seed=seed)
+        boxes = [] if bins is None else bin_boxes(bins)
+        self._planner = create_planner(planner, robot, side, settings, table, boxes, seed)
         self._table = table
         self._rng = np.random.default_rng(seed)
         self.planning_time = 0.0
@@ -134,6 +142,10 @@ class Motions:
         y_axis = self._planner.kinematics.fk(q)[:3, 1]
         return float(np.arctan2(y_axis[1], y_axis[0]))
 
+    def tilt(self, q: np.ndarray) -> float:
+        """Angle (rad) between where the gripper points and straight down."""
+        return float(np.arccos(np.clip(-self._planner.kinematics.fk(q)[2, 2], -1.0, 1.0)))
+
     def height_to_clear(self, q: np.ndarray, clearance: float) -> float:
         """How far (m) the fingertips must rise to be `clearance` (m) above the table; 0 beside the table."""
         x, y, z = self.position(q)
@@ -157,6 +169,15 @@ class Motions:
         if not result.ok:
             raise _FAULTS.get(result.outcome, PlanningFailed)(result.message)
         return result.trajectory
+
+
+def bin_boxes(bins: Bins) -> List[Box]:
+    """The space that each bin takes up: no part of an arm may be in it, not even inside the bin."""
+    boxes = []
+    for arm, one in bins.by_arm.items():
+        center, size = one.outer
+        boxes.append(Box(f"{arm} bin", tuple(center.tolist()), tuple(size.tolist())))
+    return boxes
 
 
 def _ease(start: np.ndarray, goal: np.ndarray) -> Trajectory:

@@ -1,4 +1,4 @@
-"""What an arm does in a trial: over the region; down, close, up, read; put the object back; out of the way.
+"""What an arm does in a trial: over the region; down, close, up, read; put the object back, or into a bin; away.
 
 The sequence knows its arm, hand, motions, camera and the simulator's truth only through small objects, so that it
 can be run without a robot. Every method either does all it says or raises a StepError.
@@ -14,12 +14,13 @@ from pydantic import Field, model_validator
 from grasp_learning.config import Settings
 from grasp_learning.execution.arm import Contact
 from grasp_learning.execution.faults import Cancelled, PlanningFailed, SensorFault, StepError, Unreachable
+from grasp_learning.execution.placing import Placer
 from grasp_learning.execution.task import Task
 from grasp_learning.geometry import top_down_pose
 from grasp_learning.labelling import Label, label_grasp
 from grasp_learning.motion.planner import wrist_alternatives
 from grasp_learning.robot_description import NEUTRAL
-from grasp_learning.trial import Grasp, Outcome, PickReading, Region
+from grasp_learning.trial import Grasp, Outcome, PickReading, PlaceOutcome, Placing, Region
 
 PREGRASP_MARGIN = 0.05  # m; the pre-grasp may be so much lower than the approach, for a shorter way down
 
@@ -61,12 +62,14 @@ class PickReport:
     Attributes:
         reading: None until the gripper was read.
         images: ``before_lift`` and ``after_lift`` in the camera's own form, where taken.
+        placing: of an object that was held and was to be put into the bin.
     """
 
     outcome: Outcome = Outcome.ABORTED
     message: str = ""
     reading: Optional[PickReading] = None
     images: Dict[str, Any] = field(default_factory=dict)
+    placing: Optional[Placing] = None
 
 
 class PickSequence:
@@ -81,6 +84,7 @@ class PickSequence:
             its own deadline. None where nobody knows.
         task: how pictures and questions are run: beside the arm's motion, or at once.
         neutral: joints (rad) of the posture beside the table.
+        placer: brings what is held into the arm's bin; None where there is no bin.
     """
 
     def __init__(
@@ -95,12 +99,13 @@ class PickSequence:
         near: Optional[Callable[[float, float], Sequence[str]]] = None,
         task: Callable[[Callable, str], Task] = Task,
         neutral: Sequence[float] = NEUTRAL,
+        placer: Optional[Placer] = None,
     ):
         self.settings = settings
         self._arm, self._hand, self._motions = arm, hand, motions
         self._take_picture, self._truth, self._phase = take_picture, truth, phase
         self._near = near or (lambda x, y: ())
-        self._task, self._neutral = task, np.array(neutral)
+        self._task, self._neutral, self._placer = task, np.array(neutral), placer
 
     # --- steps of the protocol -----------------------------------------------------------------------------------
 
@@ -113,15 +118,21 @@ class PickSequence:
         with self._retreat_on_failure():
             self._approach(region)
 
-    def pick(self, grasp: Grasp) -> PickReport:
+    def pick(self, grasp: Grasp, place: bool = False) -> PickReport:
         """Grasp, lift, read, put the object back, clear the table.
+
+        Args:
+            place: put a held object into the bin instead.
 
         Raises:
             StepError: as :meth:`approach`; there is no label then.
+            ValueError: the object is to be put into a bin, but there is none.
         """
+        if place and self._placer is None:
+            raise ValueError("there is no bin to put the object into")
         report = PickReport()
         with self._retreat_on_failure():
-            self._pick(grasp, report)
+            self._pick(grasp, report, self._placer if place else None)
         return report
 
     def to_neutral(self) -> None:
@@ -150,7 +161,7 @@ class PickSequence:
         turns = sorted(range(self.settings.yaws), key=lambda k: min(k, self.settings.yaws - k))
         return [first + 2.0 * np.pi * k / self.settings.yaws for k in turns]
 
-    def _pick(self, grasp: Grasp, report: PickReport) -> None:
+    def _pick(self, grasp: Grasp, report: PickReport, placer: Optional[Placer]) -> None:
         self._phase("pre-grasp")
         self._arm.check()
         self._hand.prepare()
@@ -170,7 +181,10 @@ class PickSequence:
             report.message += f"; contact {lift_from - grasp.z:.3f} m above the grasp"
         if not at_rest:
             report.message += "; the fingers still crept when the lift began"
-        report.message += self._put_back_if_possible(lift_from)
+        if placer is not None and label.outcome is Outcome.SUCCESS:
+            report.placing = self._place_in_bin(placer, lift_from)
+        else:
+            report.message += self._put_back_if_possible(lift_from)
         if label.outcome is Outcome.SENSOR_FAULT:
             raise SensorFault(report.message)
 
@@ -253,6 +267,38 @@ class PickSequence:
             raise
         except StepError as error:
             return f"; putting the object back failed: {error}{self._retreat()}"
+        return ""
+
+    def _place_in_bin(self, placer: Placer, pick_height: float) -> Placing:
+        """Carry the object over the bin and let go of it; what became of it. The label stands, as above.
+
+        Raises:
+            Cancelled: stop means stop.
+        """
+        try:
+            self._phase("carry")
+            placer.carry()
+            self._phase("place")
+            held = placer.still_held()
+            placer.let_go()
+        except Cancelled:
+            raise
+        except (Unreachable, PlanningFailed) as error:
+            return Placing(PlaceOutcome(str(error.outcome)), f"{error}{self._put_back_if_possible(pick_height)}")
+        except StepError as error:
+            return Placing(PlaceOutcome(str(error.outcome)), f"{error}{self._retreat()}")
+        outcome = PlaceOutcome.PLACED if held else PlaceOutcome.LOST
+        return Placing(outcome, ("" if held else "the object was lost on the way to the bin") + self._clear())
+
+    def _clear(self) -> str:
+        """Go to neutral; why that failed, for a person: the next approach plans from here."""
+        self._phase("clear")
+        try:
+            self.to_neutral()
+        except Cancelled:
+            raise
+        except StepError as error:
+            return f"; the arm stays where it is: {error}"
         return ""
 
     def _put_back(self, pick_height: float) -> None:

@@ -2,13 +2,14 @@
 
 import sys
 import time
-from typing import Callable, Literal, Tuple
+from typing import Callable, Literal, Optional, Tuple
 
 import actionlib
 import numpy as np
 import rospy
 from pydantic import Field, field_validator
 
+from grasp_learning.bins import load_bins
 from grasp_learning.calibration import load_calibration
 from grasp_learning.config import ConfigError, Settings, parse_settings
 from grasp_learning.execution.arm import Arm, ArmSettings
@@ -16,6 +17,7 @@ from grasp_learning.execution.faults import Cancelled, RobotFault, StepError
 from grasp_learning.execution.hand import Hand, HandSettings, bounded
 from grasp_learning.execution.motions import Motions
 from grasp_learning.execution.pick_sequence import PickSequence, SequenceSettings
+from grasp_learning.execution.placing import Placer, PlaceSettings
 from grasp_learning.motion.settings import MotionSettings
 from grasp_learning.msg import (
     ApproachAction,
@@ -56,6 +58,7 @@ class ArmExecutorSettings(Settings):
     planner: str = "ompl"
     seed: int = Field(0, ge=0)
     calibration: str
+    bins: str = ""
     held_service: str = ""
     near_service: str = ""
     held_timeout: float = Field(3.0, gt=0)
@@ -67,6 +70,7 @@ class ArmExecutorSettings(Settings):
     streaming: ArmSettings = ArmSettings()
     gripper: HandSettings = HandSettings()
     sequence: SequenceSettings = SequenceSettings()
+    placing: PlaceSettings = PlaceSettings()
     motion: MotionSettings = MotionSettings()
     camera: CameraTimeouts = CameraTimeouts(ros=10.0)
 
@@ -85,8 +89,9 @@ class ArmExecutor:
 
     Actions:
         ~approach (grasp_learning/Approach): over a region; ~pick (grasp_learning/Pick): grasp, lift, read, put back,
-        clear the table. The result's ``outcome`` is typed; the goal is succeeded where it is SUCCESS or FAILURE,
-        preempted where it is ABORTED by a cancel, else aborted. One goal runs at a time; a second one is ABORTED.
+        clear the table; with ``place`` a held object goes into the arm's bin, and ``place_outcome`` tells what became
+        of it. The result's ``outcome`` is typed; the goal is succeeded where it is SUCCESS or FAILURE, preempted where
+        it is ABORTED by a cancel, else aborted. One goal runs at a time; a second one is ABORTED.
 
     Publishers and subscribers: those of baxter_interface's Limb, Gripper and RobotEnable. The wrist camera's image and
     camera_info are subscribed only while a picture is taken.
@@ -101,7 +106,8 @@ class ArmExecutor:
         self._settings = settings
         self._clock = RosClock(settings.streaming.clock_timeout)
         table, seed = load_calibration(settings.calibration).table, arm_seed(settings.seed, settings.arm)
-        self._motions = Motions(settings.arm, settings.planner, settings.motion, table, seed)
+        self._bins = load_bins(settings.bins) if settings.bins else None
+        self._motions = Motions(settings.arm, settings.planner, settings.motion, table, seed, self._bins)
         self._connect()
         self._goals = GoalRunner(self._arm, self._motions)
         self._sequence = PickSequence(
@@ -113,7 +119,16 @@ class ArmExecutor:
             self._goals.announce,
             settings.sequence,
             self._query_near,
+            placer=self._make_placer(),
         )
+
+    def _make_placer(self) -> Optional[Placer]:
+        settings, limits = self._settings, self._settings.sequence
+        if self._bins is None:
+            return None
+        own = self._bins.of(settings.arm)
+        thresholds = limits.force_threshold, limits.reading_max_age
+        return Placer(self._arm, self._hand, self._motions, own, settings.placing, *thresholds)
 
     def _connect(self) -> None:
         """Find the robot.
@@ -232,10 +247,14 @@ class ArmExecutor:
         def run(result: PickResult) -> Outcome:
             grasp = conversions.grasp_from_msg(goal.grasp)
             self._check_arm(grasp.arm)
-            report = self._sequence.pick(grasp)
+            if goal.place and self._bins is None:
+                raise RobotFault("there is no bin to put the object into: the parameter 'bins' names no file")
+            report = self._sequence.pick(grasp, goal.place)
             answer = conversions.reading_to_result(report.reading, report.outcome, report.message)
             for name in answer.__slots__:
                 setattr(result, name, getattr(answer, name))
+            if report.placing is not None:
+                result.place_outcome, result.place_message = str(report.placing.outcome), report.placing.message
             result.before_lift_image = report.images["before_lift"]
             result.after_lift_image = report.images["after_lift"]
             return report.outcome

@@ -17,6 +17,7 @@ from std_msgs.msg import Empty
 from std_srvs.srv import Trigger, TriggerResponse
 from typing_extensions import Literal
 
+from grasp_learning.bins import load_bins
 from grasp_learning.config import ConfigError, Settings, parse_settings
 from grasp_learning.motion.robot_model import RobotModel
 from grasp_learning.robot_description import load_urdf
@@ -40,6 +41,8 @@ from grasp_learning.srv import (
     QueryHeldResponse,
     QueryNear,
     QueryNearResponse,
+    QueryObjects,
+    QueryObjectsResponse,
 )
 from grasp_learning.storage import CollectionError
 from grasp_learning.trial import ARMS
@@ -64,6 +67,8 @@ class BaxterSimSettings(Settings):
     pool: int = Field(30, ge=0, le=30)
     split: Literal["train", "test"] = "train"
     calibration: str = ""
+    bins: str = ""
+    side: Literal["both", "left", "right"] = "both"
     kinect_rate: float = Field(5.0, gt=0, le=MAX_FPS)
     wrist_rate: float = Field(5.0, gt=0, le=MAX_FPS)
     render_share: float = Field(0.5, gt=0, le=1)
@@ -134,12 +139,15 @@ class BaxterSim:
         ~scatter (std_srvs/Trigger): drops the same objects onto the table anew; answers when they are at rest.
         ~exchange_objects (std_srvs/Trigger): drops other objects of the pool onto the table; the message names them.
         ~clear_table (std_srvs/Trigger): takes all objects off the table, until ~scatter.
-        ~put_back_objects (PutBackObjects): puts objects that left the table back onto it.
+        ~put_back_objects (PutBackObjects): puts objects that left the table on another way than by a bin back onto it.
+        ~bring_within_reach (PutBackObjects): likewise, and brings those that lie out of the arms' reach back into it.
         ~held (QueryHeld): what a gripper really holds.
         ~near (QueryNear): which objects lie near a point of the table.
+        ~objects (QueryObjects): where the objects are that are in use: on the table, in a bin, elsewhere.
         ~press_estop, ~release_estop (std_srvs/Trigger): the red button.
-        ~contacts (std_srvs/Trigger): how often the arms touched each other ("arms"), or what stands around them with
-            a link that is no gripper ("surroundings"); the message is a JSON object. It is also printed at the end.
+        ~contacts (std_srvs/Trigger): how often the arms touched each other ("arms"), what stands around them with a
+            link that is no gripper ("surroundings"), or a bin ("bins", where there are bins); the message is a JSON
+            object. It is also printed at the end.
         ~reset (std_srvs/Trigger): the robot as after the start, objects scattered anew; time goes on.
 
     Parameters: see config/baxter_sim.yaml. It sets rethink/software_version and robot_description.
@@ -150,7 +158,9 @@ class BaxterSim:
         self._inbox = Inbox(SERVICE_PATIENCE)
         objects = choose_objects(settings)
         self._turns = Turns(len(objects), settings.objects, np.random.default_rng([settings.seed, 2]))
-        self._world = TickingWorld(settings.seed, objects, WorldSettings(calibration=settings.calibration or None))
+        workcell = WorldSettings(calibration=settings.calibration or None)
+        bins = load_bins(settings.bins) if settings.bins else None
+        self._world = TickingWorld(settings.seed, objects, workcell, bins=bins, side=settings.side)
         self._robot = SimulatedBaxter(self._world)
         self._contacts = ArmContacts(self._world, rospy.logwarn)
         self._pacer = Pacer(None if settings.speed == "max" else settings.speed)
@@ -209,9 +219,11 @@ class BaxterSim:
             rospy.Service("~reset", Trigger, self._trigger(self._reset)),
             rospy.Service("~press_estop", Trigger, self._trigger(self._topics.switch, self._robot.press_estop)),
             rospy.Service("~release_estop", Trigger, self._trigger(self._topics.switch, self._robot.release_estop)),
-            rospy.Service("~put_back_objects", PutBackObjects, self._on_put_back),
+            rospy.Service("~put_back_objects", PutBackObjects, lambda _: self._on_put_back(self._put_back)),
+            rospy.Service("~bring_within_reach", PutBackObjects, lambda _: self._on_put_back(self._bring)),
             rospy.Service("~held", QueryHeld, self._on_held),
             rospy.Service("~near", QueryNear, self._on_near),
+            rospy.Service("~objects", QueryObjects, self._on_objects),
             rospy.Service("~contacts", Trigger, lambda _: TriggerResponse(True, json.dumps(self._contacts.counts))),
         ]
 
@@ -300,6 +312,12 @@ class BaxterSim:
         with self._alone():
             return [] if self._cleared else self._world.put_back(self._rng, also=self._robot.stuck_objects())
 
+    def _bring(self) -> List[str]:
+        with self._alone():
+            if self._cleared:
+                return []
+            return self._world.put_back(self._rng, also=[*self._robot.stuck_objects(), *self._world.out_of_reach()])
+
     def _reset(self) -> None:
         with self._alone():
             now = self._world.time
@@ -311,9 +329,9 @@ class BaxterSim:
 
     # --- services with an answer ------------------------------------------------------------------------------------
 
-    def _on_put_back(self, _) -> PutBackObjectsResponse:
+    def _on_put_back(self, call: Callable[[], List[str]]) -> PutBackObjectsResponse:
         try:
-            return PutBackObjectsResponse(self._inbox.ask(self._put_back))
+            return PutBackObjectsResponse(self._inbox.ask(call))
         except (SceneError, SimulationDiverged, TimeoutError) as error:
             raise rospy.ServiceException(str(error)) from None
 
@@ -337,6 +355,13 @@ class BaxterSim:
         except TimeoutError as error:
             raise rospy.ServiceException(str(error)) from None
         return QueryNearResponse([name for name, _ in near], [distance for _, distance in near])
+
+    def _on_objects(self, _) -> QueryObjectsResponse:
+        try:
+            places = self._inbox.ask(self._world.whereabouts)
+        except TimeoutError as error:
+            raise rospy.ServiceException(str(error)) from None
+        return QueryObjectsResponse(list(places), list(places.values()))
 
 
 def choose_objects(settings: BaxterSimSettings) -> list:

@@ -10,6 +10,10 @@ Parameters:
     ~trials (int): labelled trials to record in this run, 0 for no end. ~data (str): the collection's folder.
     ~planner (str): 'ompl'. ~calibration (str): calibration file.
     ~simulator (str): name of the simulator's node, empty on a real robot. ~objects (str): split of its objects.
+    ~place_held (bool, false): put what is held into the arm's bin. ~tables (int, 0): clear so many tables, those of
+    earlier runs included, in the place of ~trials. ~isolate (bool, false): each try finds another object on the table.
+    ~in_all (bool, false): ~trials counts those that the folder holds already. ~rerank (bool, false): what the grasp
+    sampler was told of re-ranking. ~seed (int, 0): written down only.
     All keys of config/collector.yaml. trial_recorder/minimum_free_gb (GB, 0): the recorder's, checked here too.
 """
 
@@ -17,14 +21,16 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Dict, List, Tuple
+from typing import Dict, List, Optional, Tuple
 
 import rospy
 from pydantic import Field, field_validator, model_validator
 from std_srvs.srv import Trigger, TriggerResponse
 
 from grasp_learning.calibration import load_calibration
-from grasp_learning.collection import Flags, Progress, Snapshot, Streak, describe_trial
+from grasp_learning.clearing import read_tables
+from grasp_learning.collection import NO_OBJECT, Flags, Progress, Snapshot, Streak, describe_trial
+from grasp_learning.conditions import Conditions, check_conditions, write_conditions
 from grasp_learning.config import ConfigError, Settings, parse_settings
 from grasp_learning.contact_sheet import contact_sheet
 from grasp_learning.msg import CollectionStatus
@@ -65,12 +71,21 @@ class CollectorSettings(Settings):
     objects: str = ""
     stage: int = Field(0, ge=0)
     trials: int = Field(0, ge=0)
+    in_all: bool = False
+    place_held: bool = False
+    tables: int = Field(0, ge=0)
+    isolate: bool = False
+    rerank: bool = False
+    seed: int = Field(0, ge=0)
     start_timeout: float = Field(90.0, gt=0)
     max_consecutive_faults: int = Field(10, ge=1)
     fault_pause: float = Field(2.0, ge=0)
     rearrange_after: int = Field(3, ge=1)
     max_layouts: int = Field(5, ge=1)
     exchange_after: int = Field(25, ge=0)
+    tries_per_table: int = Field(100, ge=1)
+    fruitless_attempts: int = Field(6, ge=1)
+    max_brought: int = Field(3, ge=0)
     stop_timeout: float = Field(8.0, gt=0)
     deadlines: Deadlines = Deadlines()
 
@@ -87,12 +102,25 @@ class CollectorSettings(Settings):
             raise ValueError(f"mode '{self.mode}' needs a model: name a checkpoint file")
         if self.mode == "staged" and self.stage == 0:
             raise ValueError("mode 'staged' needs a stage from 1 on: stage 0 is the random collection")
+        if (self.tables or self.isolate) and not self.simulator:
+            raise ValueError("tables and isolate need a simulator, which lays the objects out")
+        if self.tables and (self.isolate or not self.place_held):
+            raise ValueError("tables are cleared with place_held and without isolate")
+        if self.in_all and not self.trials:
+            raise ValueError("in_all needs a number of trials")
         return self
 
     @property
     def arm_names(self) -> Tuple[str, ...]:
         """The arms that collect."""
         return ARMS if self.arms == "both" else (self.arms,)
+
+    @property
+    def conditions(self) -> Conditions:
+        """What must not change within a folder."""
+        return Conditions(
+            clearing=self.tables > 0, place_held=self.place_held, isolate=self.isolate, rerank=self.rerank
+        )
 
 
 class Collector:
@@ -101,13 +129,18 @@ class Collector:
     Args:
         recorded_before: labelled trials that the folder holds already.
         model_sha256: of the model of a guided collection.
+
+    Attributes:
+        no_object: outcomes that are no fault of anything: there was no object for the arm.
     """
+
+    no_object: Tuple[Outcome, ...] = NO_OBJECT
 
     def __init__(self, settings: CollectorSettings, recorded_before: int = 0, model_sha256: str = ""):
         self._settings = settings
         self._model_sha256 = model_sha256
-        self._workcell = RosWorkcell(settings.arm_names, settings.simulator, settings.deadlines)
-        self._progress = Progress(settings.trials, recorded_before, 0.0)
+        self._workcell = RosWorkcell(settings.arm_names, settings.simulator, settings.deadlines, settings.place_held)
+        self._progress = Progress(settings.trials - (recorded_before if settings.in_all else 0), recorded_before, 0.0)
         self._newest = newest_number(settings.data)
         self._flags = Flags()
         self._rearrange = ""  # SCATTER or EXCHANGE, until which no trial starts
@@ -126,7 +159,7 @@ class Collector:
         """Run the collection; the process's exit code."""
         try:
             self._start_up()
-        except CallFailed as error:
+        except (CallFailed, CollectionError) as error:
             if not rospy.is_shutdown():
                 self._fail(str(error))
             return self._finish()
@@ -156,6 +189,8 @@ class Collector:
             self._workcell.trigger(f"{simulator}/clear_table")
             self._workcell.trigger("roi_sampler/reset_background", self._settings.deadlines.background)
             self._workcell.trigger(f"{simulator}/{SCATTER}")
+        # only now: the recorder has made the folder
+        write_conditions(self._settings.data, self._settings.conditions)
         self._progress.start(rospy.get_time())
 
     # One arm
@@ -171,11 +206,11 @@ class Collector:
 
     def _run_arm(self, arm: str) -> None:
         """Thread of an arm: trials one after the other while there are trials to run."""
-        streak = Streak()
+        streak = Streak(self.no_object)
         while self._enter(arm):
-            trial, recorded = self._one_trial(arm)
-            streak.add(trial.outcome, recorded)
-            if recorded:
+            trial, number = self._one_trial(arm)
+            streak.add(trial.outcome, number > 0)
+            if number:
                 continue
             if streak.faults >= self._settings.max_consecutive_faults:
                 self._fail(
@@ -187,8 +222,10 @@ class Collector:
                 self._ask_for_objects(arm)
             self._pause(self._settings.fault_pause)
 
-    def _one_trial(self, arm: str) -> Tuple[Trial, bool]:
+    def _one_trial(self, arm: str) -> Tuple[Trial, int]:
+        """Run and record an attempt; the number of its trial, 0 where it gave no label."""
         outcome, number = Outcome.ABORTED, 0
+        trial: Optional[Trial] = None
         try:
             trial = run_trial(self._workcell, arm, self._settings.mode, self._settings.stage)
             if not trial.model_sha256:  # it ended before a grasp was chosen
@@ -203,17 +240,24 @@ class Collector:
             self._progress.settle(outcome, number > 0, rospy.get_time())
             with self._lock:
                 self._busy[arm] = False
-                if number:
-                    self._count_recorded()
+                self._settled(arm, trial, number)
         with self._lock:
             print(describe_trial(number, trial, self._progress.snapshot()), flush=True)
         self._publish("")
-        return trial, number > 0
+        return trial, number
 
-    def _count_recorded(self) -> None:
-        self._layouts = self._failed_layouts = 0
-        self._since_exchange += 1
-        if self._settings.simulator and 0 < self._settings.exchange_after <= self._since_exchange:
+    def _settled(self, arm: str, trial: Optional[Trial], number: int) -> None:
+        """Decide after an attempt whether the table is to be laid with other objects; called under the lock.
+
+        Args:
+            trial: None where an error that nobody expected ended it.
+            number: of the trial on disk; 0 without a label.
+        """
+        if number:
+            self._layouts = self._failed_layouts = 0
+            self._since_exchange += 1
+        due = 0 < self._settings.exchange_after <= self._since_exchange
+        if self._settings.simulator and (due or self._settings.isolate):
             self._rearrange = EXCHANGE
 
     def _record(self, trial: Trial) -> int:
@@ -231,13 +275,17 @@ class Collector:
         while not self._over():
             with self._lock:
                 # asked under the lock: objects must not be laid out under a moving arm
-                if not self._flags.paused and not self._rearrange and self._progress.claim():
+                if not self._flags.paused and self._may_start(arm) and self._progress.claim():
                     self._busy[arm] = True
                     return True
             if self._progress.complete:
                 return False
             time.sleep(0.05)
         return False
+
+    def _may_start(self, arm: str) -> bool:
+        """Whether the objects lie ready for an arm's trial; asked under the lock."""
+        return not self._rearrange
 
     def _pause(self, seconds: float) -> None:
         Deadline(seconds, max(1.0, seconds)).wait(self._over, poll=0.05)
@@ -248,13 +296,25 @@ class Collector:
     # Objects
 
     def _ask_for_objects(self, arm: str) -> None:
-        if self._settings.simulator:
+        if self._settings.isolate:
+            # another one comes anyway
+            with self._lock:
+                self._layouts += 1
+            if self._layouts >= self._settings.max_layouts:
+                count = self._settings.max_layouts * self._settings.rearrange_after
+                self._fail(f"{arm} arm: it could reach none of {count} objects in a row; look at /roi_sampler/overlay")
+        elif self._settings.simulator:
             with self._lock:
                 # other objects are laid out anew, too
                 self._rearrange = self._rearrange or SCATTER
         else:
             self._publish(f"{arm} arm finds no object that it can reach; please put objects on its half of the table")
             rospy.logwarn("%s arm finds no object that it can reach; please put objects on its half", arm)
+
+    def _tend_objects(self) -> None:
+        """What is to be done about the objects now; asked again and again, beside the arms' threads."""
+        if self._rearrange:
+            self._lay_out_objects()
 
     def _lay_out_objects(self) -> None:
         """Lay out the objects anew, or others, as soon as no arm moves; the collection fails if that does not help."""
@@ -292,8 +352,8 @@ class Collector:
 
     def _watch(self, threads: List[threading.Thread]) -> None:
         while any(thread.is_alive() for thread in threads) and not rospy.is_shutdown():
-            if self._rearrange and not (self._over() or self._progress.complete):
-                self._lay_out_objects()
+            if not (self._over() or self._progress.complete):
+                self._tend_objects()
             time.sleep(0.05)
         end = time.monotonic() + self._settings.stop_timeout
         for thread in threads:
@@ -433,7 +493,34 @@ def check_folder(settings: CollectorSettings, model_sha256: str = "") -> int:
         raise CollectionInUseError(
             f"{settings.data}: process {writer} is writing into it; wait until it ends, or choose another folder"
         )
-    return count_trials(settings.data)
+    recorded = count_trials(settings.data)
+    check_conditions(settings.data, settings.conditions, recorded > 0)
+    return recorded
+
+
+def is_done(settings: CollectorSettings, recorded: int) -> bool:
+    """Whether an earlier run has done already what is asked for; says so.
+
+    Raises:
+        CollectionError: the list of tables is damaged.
+    """
+    tables = len(read_tables(settings.data)) if settings.tables else 0
+    if settings.tables and tables >= settings.tables:
+        print(f"FINISHED: {settings.data} holds {tables} tables already", flush=True)
+        return True
+    if settings.in_all and recorded >= settings.trials:
+        print(f"FINISHED: {settings.data} holds {recorded} trials already", flush=True)
+        return True
+    return False
+
+
+def make_collector(settings: CollectorSettings, recorded: int, model_sha256: str) -> Collector:
+    """The collector that the settings ask for: of trials, or one that clears tables."""
+    if not settings.tables:
+        return Collector(settings, recorded, model_sha256)
+    from grasp_learning.ros.table_clearer import TableClearer  # it builds on this module
+
+    return TableClearer(settings, recorded, model_sha256)
 
 
 def main() -> None:
@@ -449,7 +536,8 @@ def main() -> None:
         load_calibration(settings.calibration)
         model_sha256 = check_model(settings)
         recorded = check_folder(settings, model_sha256)
+        done = is_done(settings, recorded)
     except (ConfigError, CollectionError) as error:
         rospy.logfatal("%s", error)
         sys.exit(1)
-    sys.exit(Collector(settings, recorded, model_sha256).run())
+    sys.exit(0 if done else make_collector(settings, recorded, model_sha256).run())

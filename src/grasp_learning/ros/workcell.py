@@ -14,6 +14,8 @@ from grasp_learning.ros.calls import ActionCaller, CallFailed, NoAnswer, call_se
 from grasp_learning.srv import (
     PutBackObjects,
     PutBackObjectsRequest,
+    QueryObjects,
+    QueryObjectsRequest,
     RecordTrial,
     RecordTrialRequest,
     SampleGrasp,
@@ -22,7 +24,18 @@ from grasp_learning.srv import (
     SampleRegionRequest,
     SampleRegionResponse,
 )
-from grasp_learning.trial import Grasp, Outcome, PickReading, Prior, Region, Step, Trial, Workcell
+from grasp_learning.trial import (
+    Grasp,
+    Outcome,
+    PickReading,
+    PlaceOutcome,
+    Placing,
+    Prior,
+    Region,
+    Step,
+    Trial,
+    Workcell,
+)
 
 
 class Deadlines(Settings):
@@ -31,7 +44,7 @@ class Deadlines(Settings):
     Attributes:
         sample: for a region or a grasp (s, wall clock).
         approach: for an approach (s, robot's time).
-        pick: for a pick, from the pre-grasp to the cleared table (s, robot's time).
+        pick: for a pick, from the pre-grasp to the cleared table, a bin included (s, robot's time).
         motion_wall: backstop for both of these (s, wall clock).
         record: for writing a trial to disk (s, wall clock).
         simulator: for a service of the simulator (s, wall clock).
@@ -52,15 +65,17 @@ class RosWorkcell(Workcell):
 
     Services and actions called (relative names; launch files remap): ``roi_sampler/sample``,
     ``grasp_sampler/sample``, ``<arm>/arm_executor/approach``, ``<arm>/arm_executor/pick``,
-    ``trial_recorder/record``, and of the simulator, where there is one, ``<simulator>/put_back_objects``.
+    ``trial_recorder/record``, and of the simulator, where there is one, ``<simulator>/put_back_objects``,
+    ``<simulator>/bring_within_reach`` and ``<simulator>/objects``.
 
     Args:
         arms: the arms that are used.
         simulator: name of the simulator's node; empty on a real robot.
+        place_held: put what is held into the arm's bin.
     """
 
-    def __init__(self, arms: Tuple[str, ...], simulator: str, deadlines: Deadlines):
-        self._simulator = simulator
+    def __init__(self, arms: Tuple[str, ...], simulator: str, deadlines: Deadlines, place_held: bool = False):
+        self._simulator, self._place_held = simulator, place_held
         self._deadlines = deadlines
         self._approach = {arm: ActionCaller(f"{arm}/arm_executor/approach", ApproachAction) for arm in arms}
         self._pick = {arm: ActionCaller(f"{arm}/arm_executor/pick", PickAction) for arm in arms}
@@ -71,20 +86,36 @@ class RosWorkcell(Workcell):
 
     def put_back_objects(self) -> List[str]:
         """Ask the simulator to put back what left the table; nobody does so on a real robot."""
+        return self._moved_objects("put_back_objects")
+
+    def bring_within_reach(self) -> List[str]:
+        """Ask the simulator to bring objects that no arm reaches back into reach; their names."""
+        return self._moved_objects("bring_within_reach")
+
+    def _moved_objects(self, service: str) -> List[str]:
         if not self._simulator:
             return []
+        name, request = f"{self._simulator}/{service}", PutBackObjectsRequest()
         try:
-            response = call_service(
-                f"{self._simulator}/put_back_objects",
-                PutBackObjects,
-                PutBackObjectsRequest(),
-                self._deadlines.simulator,
-            )
+            response = call_service(name, PutBackObjects, request, self._deadlines.simulator)
         except CallFailed as error:
             # the trial goes on with the objects that are there; a dead simulator shows in the next step
             rospy.logwarn("%s", error)
             return []
         return list(response.names)
+
+    def whereabouts(self) -> Optional[Dict[str, str]]:
+        """Where the simulator's objects are (see grasp_learning.bins); None where nobody knows."""
+        if not self._simulator:
+            return None
+        try:
+            answer = call_service(
+                f"{self._simulator}/objects", QueryObjects, QueryObjectsRequest(), self._deadlines.simulator
+            )
+        except CallFailed as error:
+            rospy.logwarn("where the objects are is not known: %s", error)
+            return None
+        return dict(zip(answer.names, answer.places))
 
     def sample_region(self, arm: str) -> "Step[Region]":
         """A random region from the Kinect's picture."""
@@ -122,14 +153,14 @@ class RosWorkcell(Workcell):
         return self._moved(self._approach[region.arm], goal, self._deadlines.approach)[0]
 
     def pick(self, grasp: Grasp) -> "Step[PickReading]":
-        """Pick, read the gripper, put the object back."""
-        goal = PickGoal(grasp=conversions.grasp_to_msg(grasp))
+        """Pick, read the gripper, put the object back or into the bin."""
+        goal = PickGoal(grasp=conversions.grasp_to_msg(grasp), place=self._place_held)
         step, result = self._moved(self._pick[grasp.arm], goal, self._deadlines.pick)
         if result is None:
             return step
         images = {"before_lift_image": result.before_lift_image, "after_lift_image": result.after_lift_image}
         reading = conversions.reading_from_result(result) if step.outcome.is_label else None
-        return Step(step.outcome, step.message, reading, images)
+        return Step(step.outcome, step.message, reading, images, placing=_placing(result))
 
     def _moved(self, caller: ActionCaller, goal, deadline: float) -> Tuple[Step, Any]:
         """Send an arm a goal; its step and its result, None where there is none."""
@@ -199,6 +230,17 @@ def _chosen(answer) -> Tuple[Any, Optional[Prior]]:
     if isinstance(answer, SampleRegionResponse):
         return conversions.region_from_msg(answer.region), None
     return conversions.grasp_from_msg(answer.grasp), conversions.prior_from_msg(answer.prior)
+
+
+def _placing(result) -> Optional[Placing]:
+    """What became of an object that was to be put into a bin; None where there was none."""
+    if not result.place_outcome:
+        return None
+    try:
+        return Placing(PlaceOutcome(result.place_outcome), result.place_message)
+    except ValueError:
+        message = f"the executor answered with the unknown place_outcome {result.place_outcome!r}"
+        return Placing(PlaceOutcome.ROBOT_FAULT, message)
 
 
 def _call_outcome(otherwise: Outcome) -> Outcome:

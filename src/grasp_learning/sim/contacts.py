@@ -11,10 +11,11 @@ from grasp_learning.sim.world import World
 
 ARMS = "arms"  # the arms touched each other
 SURROUNDINGS = "surroundings"  # a link other than a gripper touched torso, table or floor
+BINS = "bins"  # any part of an arm, the gripper too, touched a bin
 
 # What a geom is, as bits, so that a pair's bits tell what met; objects are 0, they are there to be touched
 _SIDE_BITS = dict(zip(SIDES, (1, 2)))
-_BOTH_SIDES, _LINK, _FIXED = 3, 4, 8
+_BOTH_SIDES, _LINK, _FIXED, _BIN = 3, 4, 8, 16
 
 
 class ArmContacts:
@@ -24,14 +25,15 @@ class ArmContacts:
         report: called with a sentence for each new contact.
 
     Attributes:
-        counts: of contacts so far, by kind: ``ARMS`` and ``SURROUNDINGS``.
+        counts: of contacts so far, by kind: ``ARMS``, ``SURROUNDINGS`` and, where there are bins, ``BINS``.
     """
 
     def __init__(self, world: World, report: Optional[Callable[[str], None]] = None):
         self._world, self._report = world, report
         self._bits = _geom_bits(world.model)
-        self.counts: Dict[str, int] = {ARMS: 0, SURROUNDINGS: 0}
-        self._touching = {ARMS: False, SURROUNDINGS: False}
+        kinds = (ARMS, SURROUNDINGS) if world.bins is None else (ARMS, SURROUNDINGS, BINS)
+        self.counts: Dict[str, int] = dict.fromkeys(kinds, 0)
+        self._touching = dict.fromkeys(kinds, False)
 
     def update(self) -> None:
         """Look at the contacts of the last physical step."""
@@ -40,6 +42,8 @@ class ArmContacts:
         self._note(ARMS, both & _BOTH_SIDES == _BOTH_SIDES)
         # a link of an arm and something fixed; a gripper has no link bit
         self._note(SURROUNDINGS, both & (_LINK | _FIXED) == _LINK | _FIXED)
+        if BINS in self.counts:
+            self._note(BINS, (both & _BIN > 0) & (both & _BOTH_SIDES > 0))
 
     def _note(self, kind: str, found: np.ndarray) -> None:
         touching = bool(found.any())
@@ -66,5 +70,5 @@ def _geom_bits(model: mujoco.MjModel) -> np.ndarray:
         if side:
             bits[geom] = _SIDE_BITS[side] | (0 if "gripper" in name else _LINK)
         elif model.body_rootid[body] in (0, robot):
-            bits[geom] = _FIXED
+            bits[geom] = _BIN if "_bin_" in model.geom(geom).name else _FIXED
     return bits

@@ -5,12 +5,13 @@ robot, ``sim/cameras.py`` looks at the world.
 """
 
 import logging
-from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, List, Literal, NamedTuple, Optional, Sequence, Tuple
 
 import mujoco
 import numpy as np
 from pydantic import Field
 
+from grasp_learning.bins import ELSEWHERE, IN_BIN, ON_TABLE, Bins
 from grasp_learning.calibration import Calibration, load_calibration
 from grasp_learning.config import Settings
 from grasp_learning.geometry import transform
@@ -24,6 +25,7 @@ log = logging.getLogger(__name__)
 
 TABLE_THICKNESS = 0.04
 FLOOR_Z = -0.93
+BIN_COLOR = [0.25, 0.32, 0.42, 1.0]
 
 # What a geom belongs to, where it is not object number 0, 1, ...
 _FIXED, _ROBOT = -1, -2
@@ -106,6 +108,8 @@ class World:
             There may be more of them than :meth:`scatter` lays out: parked ones sleep and cost next to nothing.
         settings: see :class:`WorldSettings`.
         robot: what moves in it; None is the whole Baxter.
+        bins: beside the table; None is a workcell without.
+        side: half of the table on which objects are laid out.
 
     Raises:
         ConfigError: the calibration file is missing or malformed.
@@ -117,6 +121,8 @@ class World:
         objects: Sequence[ObjectSpec],
         settings: Optional[WorldSettings] = None,
         robot: Optional[RobotPart] = None,
+        bins: Optional[Bins] = None,
+        side: Literal["both", "left", "right"] = "both",
     ):
         self.seed = seed
         self.settings = settings or WorldSettings()
@@ -127,6 +133,9 @@ class World:
         path = self.settings.calibration or find_package_file("config/calibration/sim.yaml")
         self.calibration = load_calibration(path)
         self.table = self.calibration.table
+        self.bins = bins
+        # of y, on the halves of the table that are in use
+        self._signs = {"both": (1.0, -1.0), "left": (1.0,), "right": (-1.0,)}[side]
         self.appearance = Appearance(seed, self.settings.appearance)
         # Without a handler MuJoCo writes its warnings to a file in the working directory
         mujoco.set_mju_user_warning(lambda message: log.warning("MuJoCo: %s", message))
@@ -148,6 +157,8 @@ class World:
         # Objects at rest cost nothing until something touches them: three times faster
         spec.option.enableflags |= mujoco.mjtEnableBit.mjENBL_SLEEP
         _add_workcell(spec, self.calibration, self.robot.sides)
+        if self.bins is not None:
+            _add_bins(spec, self.bins)
         for name, obj in zip(self.object_names, self.objects):
             _add_object(spec, name, obj)
         self.appearance.apply(spec)
@@ -265,7 +276,7 @@ class World:
         return [self.object_names[index] for index in self._in_use]
 
     def scatter(self, rng: np.random.Generator, chosen: Optional[Sequence[int]] = None) -> None:
-        """Drop objects onto the table, about half of them on each side, and wait until they are at rest.
+        """Drop objects onto the table, about half of them on each side in use, and wait until they are at rest.
 
         Time goes on meanwhile, and the robot holds its set-points.
 
@@ -281,7 +292,7 @@ class World:
             self._in_use = [int(index) for index in chosen]
         self.clear_table()
         pending = [self._in_use[place] for place in rng.permutation(len(self._in_use))]
-        signs = {index: 1.0 if rank % 2 == 0 else -1.0 for rank, index in enumerate(pending)}
+        signs = {index: self._signs[rank % len(self._signs)] for rank, index in enumerate(pending)}
         for _ in range(self.settings.scatter_attempts):
             for index in pending:
                 self._drop(index, signs[index], rng)
@@ -294,11 +305,22 @@ class World:
         raise SceneError(f"after {self.settings.scatter_attempts} attempts these do not rest on the table: {names}")
 
     def objects_off_table(self) -> List[str]:
-        """Names of the objects that left the table: they lie neither on it nor in a hand, and were not parked."""
-        positions = self.data.qpos[self._qpos[:, :3]]
-        off = [index for index, pos in enumerate(positions) if self._is_off(pos) and index not in self._parked]
+        """Names of the objects that left the table: they lie neither on it, in a bin nor in a hand, nor were parked."""
+        places = self._places()
+        off = [name for name, place in places.items() if place == ELSEWHERE]
         held = {self.held(side) for side in self.robot.sides} if off else set()
-        return [self.object_names[index] for index in off if self.object_names[index] not in held]
+        return [name for name in off if name not in held]
+
+    def whereabouts(self) -> Dict[str, str]:
+        """Place of each object in use: ON_TABLE, IN_BIN or ELSEWHERE."""
+        places, used = self._places(), set(self.names_in_use)
+        return {name: place for name, place in places.items() if name in used}
+
+    def out_of_reach(self) -> List[str]:
+        """Names of the objects on the table whose centres are outside of the workspace."""
+        positions = self.data.qpos[self._qpos[:, :3]]
+        on_table = [name for name, place in self._places().items() if place == ON_TABLE]
+        return [name for name in on_table if not self._in_workspace(positions[self.object_names.index(name)])]
 
     def put_back(
         self, rng: np.random.Generator, avoid: Optional[Sequence[Circle]] = None, also: Sequence[str] = ()
@@ -429,6 +451,22 @@ class World:
                 break
         return [int(index) for index in np.flatnonzero(moving)]
 
+    def _places(self) -> Dict[str, str]:
+        """Place of each object that is not parked; an object in a hand over the table is on it."""
+        positions = self.data.qpos[self._qpos[:, :3]]
+        free = [index for index in range(len(self.objects)) if index not in self._parked]
+        return {self.object_names[index]: self._place_of(positions[index]) for index in free}
+
+    def _place_of(self, pos: np.ndarray) -> str:
+        if not self._is_off(pos):
+            return ON_TABLE
+        in_bin = self.bins is not None and any(one.contains(pos) for one in self.bins.by_arm.values())
+        return IN_BIN if in_bin else ELSEWHERE
+
+    def _in_workspace(self, pos: np.ndarray) -> bool:
+        (x_min, x_max), (y_min, y_max) = self.settings.workspace_x, self.settings.workspace_y
+        return bool(x_min <= pos[0] <= x_max and any(y_min <= sign * pos[1] <= y_max for sign in self._signs))
+
     def _misplaced(self, index: int, sign: float) -> bool:
         x, y, _ = pos = self.data.qpos[self._qpos[index, :3]]
         margin = self.settings.workspace_margin
@@ -447,7 +485,7 @@ class World:
         radius = float(np.linalg.norm(self.objects[index].extents[:2]) / 2)
         for _ in range(100):
             x = rng.uniform(*self.settings.workspace_x)
-            y = rng.choice([-1.0, 1.0]) * rng.uniform(*self.settings.workspace_y)
+            y = rng.choice(sorted(self._signs)) * rng.uniform(*self.settings.workspace_y)
             if any(np.hypot(x - c.x, y - c.y) < c.radius + radius for c in avoid):
                 continue
             z = self.table.z + self.objects[index].extents[2] / 2 + 0.005
@@ -479,6 +517,14 @@ def _add_workcell(spec: mujoco.MjSpec, calibration: Calibration, sides: Sequence
     _add_camera(spec.body("base"), KINECT_NAME, KINECT, calibration.T_base_kinect.matrix)
     for side in sides:
         _add_camera(spec.body(f"{side}_hand_camera"), wrist_name(side), WRIST, np.eye(4))
+
+
+def _add_bins(spec: mujoco.MjSpec, bins: Bins) -> None:
+    for arm, one in bins.by_arm.items():
+        for number, (center, half) in enumerate(one.walls):
+            spec.worldbody.add_geom(
+                name=f"{arm}_bin_{number}", type=mujoco.mjtGeom.mjGEOM_BOX, pos=center, size=half, rgba=BIN_COLOR
+            )
 
 
 def _add_camera(body, name: str, camera: CameraModel, T_body_optical: np.ndarray) -> None:
