@@ -17,6 +17,10 @@ class MethodError(Exception):
     """A method cannot be made, fitted or asked; the message names it, the reason and the remedy."""
 
 
+class UnknownMethodError(MethodError):
+    """There is no method of this name."""
+
+
 class Method(abc.ABC):
     """Predicts whether grasps hold, from the patch around each and its angle.
 
@@ -93,7 +97,8 @@ def create_method(spec: str, options: Optional[Mapping[str, Any]] = None) -> Met
         options: keyword arguments of its class.
 
     Raises:
-        MethodError: there is no such method, it does not take these options, or its network's file cannot be used.
+        UnknownMethodError: there is no such method.
+        MethodError: it does not take these options, or its network's file cannot be used.
     """
     target, given = REGISTRY.get(spec, (spec, {}))
     arguments: Dict[str, Any] = {**given, **(options or {})}
@@ -102,7 +107,7 @@ def create_method(spec: str, options: Optional[Mapping[str, Any]] = None) -> Met
         arguments["checkpoint"] = attribute
         target = "grasp_learning.evaluation.network_method:NetworkMethod"
     elif not module or not attribute:
-        raise MethodError(f"method '{spec}' is unknown; choose from {KNOWN}")
+        raise UnknownMethodError(f"method '{spec}' is unknown; choose from {KNOWN}")
     found = _class_of(target, spec)
     try:
         method = found(**arguments)
@@ -118,12 +123,12 @@ def _class_of(target: str, spec: str) -> Any:
     try:
         found = getattr(importlib.import_module(module), attribute, None)
     except ImportError as error:
-        raise MethodError(
+        raise UnknownMethodError(
             f"method '{spec}': module '{module}' cannot be imported ({error}); is its folder in PYTHONPATH? "
             f"Methods are {KNOWN}"
         ) from None
     if not (isinstance(found, type) and issubclass(found, Method)):
-        raise MethodError(
+        raise UnknownMethodError(
             f"method '{spec}': module '{module}' has no class '{attribute}' derived from "
             "grasp_learning.evaluation.method.Method; see docs/evaluate.md"
         )

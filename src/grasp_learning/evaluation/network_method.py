@@ -5,7 +5,6 @@ from typing import Any, Dict
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from grasp_learning.checkpoint import CheckpointError, load_checkpoint
 from grasp_learning.dataset.schema import PatchGeometry
@@ -45,7 +44,7 @@ class NetworkMethod(Method):
         self._precision = precision
         self._engine = Engine(loaded.network, precision)
 
-    def scores(self, samples: PatchSet, progress: bool = False) -> np.ndarray:
+    def scores(self, samples: PatchSet) -> np.ndarray:
         """See :class:`Method`.
 
         Raises:
@@ -53,11 +52,9 @@ class NetworkMethod(Method):
         """
         self._check_geometry(samples)
         result = np.empty(len(samples))
-        with tqdm(total=len(samples), desc=self.name, unit="patch", disable=None if progress else True) as bar:
-            for rows, pictures in samples.batches(BATCH, self._engine.input_side):
-                chances = self._engine.evaluate(torch.from_numpy(pictures))  # (m, 18)
-                result[rows] = chances[np.arange(len(chances)), samples.bins[rows]]
-                bar.update(len(chances))
+        for rows, pictures in samples.batches(BATCH, self._engine.input_side):
+            chances = self._engine.evaluate(torch.from_numpy(pictures))  # (m, 18)
+            result[rows] = chances[np.arange(len(chances)), samples.bins[rows]]
         return result
 
     def parameters(self) -> Dict[str, Any]:

@@ -4,8 +4,10 @@ What a method needs of every row (angle, label, scene ...) is in memory; a patch
 decoded when it is asked for, so that a dataset may be larger than the memory.
 """
 
+import copy
 import hashlib
 import os
+import sys
 from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -124,6 +126,7 @@ class PatchSet:
         scenes: (n,) layout of the table; None where it is not known.
         splits, sources: (n,) str.
         geometry: of the patches.
+        watched: what :meth:`batches` calls its progress bar on stderr; empty for no bar.
     """
 
     def __init__(
@@ -135,7 +138,7 @@ class PatchSet:
         geometry: Optional[PatchGeometry] = None,
     ):
         self._patches, self._places, self._columns = patches, places, dict(columns)
-        self.name, self.geometry = name, geometry or PatchGeometry()
+        self.name, self.geometry, self.watched = name, geometry or PatchGeometry(), ""
         self.trial_ids: np.ndarray = columns["trial_id"]
         self.angles: np.ndarray = columns["angle"]
         self.bins: np.ndarray = columns["bin"]
@@ -154,6 +157,12 @@ class PatchSet:
         """Some of the rows, in the order of the indices (or of a mask); their patches are not read."""
         columns = {key: values[indices] for key, values in self._columns.items()}
         return PatchSet(self._patches, self._places[indices], columns, name or self.name, self.geometry)
+
+    def watch(self, description: str) -> "PatchSet":
+        """The same rows, with a progress bar for whoever goes through their batches, where stderr is a terminal."""
+        same = copy.copy(self)
+        same.watched = description
+        return same
 
     def pictures(self, indices, side: int = NETWORK_SIDE) -> np.ndarray:
         """The network's part of patches, not turned: (m, side, side, 3) uint8 BGR.
@@ -174,9 +183,11 @@ class PatchSet:
 
     def batches(self, size: int = BATCH, side: int = NETWORK_SIDE) -> Iterator[Tuple[slice, np.ndarray]]:
         """All patches in order, some at a time: which rows they are, and :meth:`pictures` of them."""
-        for start in range(0, len(self), size):
-            rows = slice(start, min(start + size, len(self)))
-            yield rows, self.pictures(rows, side)
+        with tqdm(total=len(self), desc=self.watched, unit="patch", disable=None if self.watched else True) as bar:
+            for start in range(0, len(self), size):
+                rows = slice(start, min(start + size, len(self)))
+                yield rows, self.pictures(rows, side)
+                bar.update(rows.stop - rows.start)
 
     @property
     def identity(self) -> str:
@@ -219,17 +230,20 @@ def load_patch_set(
         if split not in (*SPLITS, UNUSED):
             raise DatasetError(f"split '{split}' is unknown; choose from {', '.join((*SPLITS, UNUSED))}")
     dataset = open_dataset(paths)
-    tables, places = [], []
+    tables, places, numbers = [], [], []
+    folders = list(dict.fromkeys(path.parent for path in dataset.paths))
     parts = tqdm(dataset.paths, desc=f"reading {' + '.join(wanted)}", unit="file", disable=None if progress else True)
     for part, path in enumerate(parts):
         table = _small_columns(path)
         rows = np.flatnonzero(np.isin(np.array(table["split"].to_pylist(), object), wanted))
         tables.append(table.take(pa.array(rows)))
         places.append(np.stack([np.full(len(rows), part), rows], axis=1))
+        numbers.append(np.full(len(rows), folders.index(path.parent)))
     if not sum(map(len, places)) and not allow_empty:
         named = ", ".join(str(path) for path in ([paths] if isinstance(paths, (str, Path)) else paths))
         raise DatasetError(f"{named}: no row of split {', '.join(wanted)}; export more trials, or choose another split")
     columns, name = _arrays(pa.concat_tables(tables)), " + ".join(wanted)
+    _tell_apart(columns["scene"], np.concatenate(numbers))
     return PatchSet(StoredPatches(dataset.paths), np.concatenate(places).astype(int), columns, name, dataset.geometry)
 
 
@@ -261,6 +275,13 @@ def _arrays(table: pa.Table) -> Dict[str, np.ndarray]:
     columns["patch_size"] = table["patch_size"].combine_chunks().fill_null(0).to_numpy(zero_copy_only=False)
     columns["bin"], columns["stage"] = columns["bin"].astype(int), columns["stage"].astype(int)
     return columns
+
+
+def _tell_apart(scenes: np.ndarray, folders: np.ndarray) -> None:
+    """Name scenes of further datasets otherwise: collections of one name may lie in two of them, but no trial does."""
+    for row in np.flatnonzero(folders):
+        if scenes[row] is not None:
+            scenes[row] = sys.intern(f"{scenes[row]} of dataset {folders[row] + 1}")
 
 
 def _repeated(column: pa.ChunkedArray) -> np.ndarray:
