@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from grasp_learning.folder_lock import FolderBusy, take_lock
+from grasp_learning.folder_lock import FolderBusy, take_folder, take_lock
 
 HOLD = """
 import sys, time
@@ -49,3 +49,16 @@ def test_a_killed_process_holds_nothing_and_closing_gives_back(tmp_path):
 def test_a_folder_that_is_not_there_is_an_error_of_the_system(tmp_path):
     with pytest.raises(FileNotFoundError):
         take_lock(tmp_path / "missing" / ".lock")
+
+
+def test_who_has_a_folder_is_told_with_the_remedy(tmp_path):
+    process = hold(tmp_path / ".lock")
+    try:
+        with pytest.raises(LookupError) as caught:
+            take_folder(tmp_path, "writing into it", LookupError)
+    finally:
+        process.kill()
+        process.wait()
+    told = f"{tmp_path}: process {process.pid} is writing into it; wait until it ends, or choose another folder"
+    assert str(caught.value) == told
+    os.close(take_folder(tmp_path, "writing into it", LookupError))

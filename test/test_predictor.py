@@ -17,17 +17,10 @@ from grasp_learning.predictor.errors import BadImageError, NothingToLookAtError,
 from grasp_learning.predictor.predictor import Predictor
 from grasp_learning.predictor.settings import DenseSettings, PredictorSettings, RerankSettings
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 SIDE = 100  # px
 IMAGE = np.random.default_rng(7).integers(0, 256, (20, 30, 3), dtype=np.uint8).repeat(12, axis=0).repeat(12, axis=1)
 MEAN = (104, 116, 124)  # BGR of ImageNet, which the network sees as zero
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -189,8 +189,8 @@ def test_a_guided_samplers_prior_is_kept():
     prior = Prior("model", "0" * 64, 378, np.zeros((1, 2)), np.full((1, 18), 0.5), 0, 0)
 
     class Guided(GraspSampler):
-        def sample(self, *arguments):
-            step = RandomSampler(self._settings).sample(*arguments)
+        def _sample(self, *arguments):
+            step = RandomSampler(self._settings)._sample(*arguments)
             return replace(step, prior=prior)
 
     cell = make(sampler=Guided(SamplerSettings()))
@@ -202,7 +202,7 @@ def test_a_guided_samplers_prior_is_kept():
 
 def test_a_sampler_that_finds_nothing_ends_the_trial_with_the_picture_kept():
     class Blind(GraspSampler):
-        def sample(self, *arguments):
+        def _sample(self, *arguments):
             return Step(Outcome.UNREACHABLE, "nothing to see")
 
     cell = make(sampler=Blind(SamplerSettings()))

@@ -31,17 +31,9 @@ from grasp_learning.training.selection import select_rows
 from grasp_learning.training.settings import TrainSettings
 from grasp_learning.training.train import main
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 SMALL = {"fc6": 32, "fc7": 16}
 DEADLINE = 100.0  # s
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    # with several, sums may be made in another order
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

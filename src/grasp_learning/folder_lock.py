@@ -2,7 +2,12 @@
 
 import fcntl
 import os
+import time
 from pathlib import Path
+from typing import Type
+
+LOCK_FILE = ".lock"  # of a folder
+POLL = 0.2  # s
 
 
 class FolderBusy(Exception):
@@ -15,6 +20,11 @@ class FolderBusy(Exception):
     def __init__(self, holder: str):
         super().__init__(f"process {holder} has the lock")
         self.holder = holder
+
+    @property
+    def alive(self) -> bool:
+        """Whether that process runs; where it does not, a child that inherited the lock still does."""
+        return self.holder.isdigit() and Path("/proc", self.holder).exists()
 
 
 def take_lock(path: Path) -> int:
@@ -43,3 +53,44 @@ def take_lock(path: Path) -> int:
         os.close(file)
         raise
     return file
+
+
+def wait_for_lock(path: Path, patience: float) -> int:
+    """Take a lock as :func:`take_lock` does; what a killed process left running may need a moment to end.
+
+    Args:
+        patience: how long to wait for that (s); a process that lives is not waited for.
+
+    Returns:
+        The open file.
+
+    Raises:
+        FolderBusy, OSError: as take_lock.
+    """
+    end = time.monotonic() + patience
+    while True:
+        try:
+            return take_lock(path)
+        except FolderBusy as busy:
+            if busy.alive or time.monotonic() > end:
+                raise
+            time.sleep(POLL)
+
+
+def take_folder(folder: Path, doing: str, error: Type[Exception]) -> int:
+    """Take a folder for this process; the lock lives as long as the returned file is open.
+
+    Args:
+        doing: what a process that has the folder does, such as "writing into it".
+        error: what is raised if another one has it.
+
+    Raises:
+        error: naming the folder, that process and the remedy.
+        OSError: see :func:`take_lock`.
+    """
+    try:
+        return take_lock(folder / LOCK_FILE)
+    except FolderBusy as busy:
+        raise error(
+            f"{folder}: process {busy.holder} is {doing}; wait until it ends, or choose another folder"
+        ) from None

@@ -7,17 +7,15 @@ one whose neighbourhood it likes best. The whole matrix of probabilities goes wi
 import abc
 from typing import TYPE_CHECKING, Optional, Tuple
 
-import cv2
 import numpy as np
 
 from grasp_learning.config import ConfigError
-from grasp_learning.geometry import BIN_WIDTH, Camera, bin_to_angle, wrap_angle
-from grasp_learning.patches import PatchSettings, patch_side
-from grasp_learning.polygons import usable_polygon
+from grasp_learning.geometry import BIN_WIDTH, bin_to_angle, wrap_angle
+from grasp_learning.patches import PatchSettings
 from grasp_learning.predictor.errors import BadImageError, NothingToLookAtError, PredictionError
 from grasp_learning.predictor.places import sample_places
-from grasp_learning.sampling import GraspSampler, SamplerSettings
-from grasp_learning.trial import Grasp, Outcome, Region, Step
+from grasp_learning.sampling import GraspSampler, SamplerSettings, View
+from grasp_learning.trial import Outcome, Step
 
 if TYPE_CHECKING:
     from grasp_learning.predictor.predictor import Prediction, Predictor
@@ -49,30 +47,22 @@ class GuidedSampler(GraspSampler):
     ) -> "Tuple[Prediction, RankedPlace]":
         """What the model thinks of places (n, 2), and the grasp that is to be executed."""
 
-    def sample(self, image, region, camera, T_base_camera, table_z, rng) -> "Step[Grasp]":
-        """See GraspSampler."""
-        if np.shape(image)[:2] != (camera.height, camera.width):
-            message = f"the picture has shape {np.shape(image)}, its camera {camera.width} x {camera.height} px"
-            return Step(Outcome.SENSOR_FAULT, message)
-        side = patch_side(self._settings.patch, camera, T_base_camera[2, 3] - table_z)
-        plane = table_z + region.height / 2
-        polygon = usable_polygon(region.outline, camera, T_base_camera, plane, side)
-        if polygon is None:
-            message = f"no point of the region can be the centre of a patch of {side} px in the wrist picture"
-            return Step(Outcome.UNREACHABLE, message)
+    def _fault_of(self, image, camera):
+        if np.shape(image)[:2] == (camera.height, camera.width):
+            return ""
+        return f"the picture has shape {np.shape(image)}, its camera {camera.width} x {camera.height} px"
+
+    def _sample(self, image, view, rng):
         try:
-            places = sample_places(image, side, rng, self._predictor.settings.places, polygon)
-            places = _in_region(places, region, camera, T_base_camera, plane)
-            prediction, choice = self._choose(image, places, side, rng)
+            places = sample_places(image, view.side, rng, self._predictor.settings.places, view.polygon)
+            prediction, choice = self._choose(image, _in_region(places, view), view.side, rng)
         except BadImageError as error:
             return Step(Outcome.SENSOR_FAULT, str(error))
         except PredictionError as error:
             return Step(Outcome.UNREACHABLE, str(error))
         pixel = (choice.u, choice.v)
-        point = camera.pixels_to_plane(np.array([pixel]), T_base_camera, plane)[0]
-        grasp = self._grasp(
-            region, pixel, point, self._angle(choice.bin, rng), side, T_base_camera, table_z, self.name, choice.score
-        )
+        point = view.points(np.array([pixel]))[0]
+        grasp = self._grasp(view, pixel, point, self._angle(choice.bin, rng), self.name, choice.score)
         return Step(Outcome.SUCCESS, "", grasp, prior=prediction.prior(choice))
 
     def _angle(self, index: int, rng: np.random.Generator) -> float:
@@ -134,17 +124,13 @@ def guided_sampler(mode: str, settings: SamplerSettings, predictor: "Optional[Pr
     return ImportanceSampler(settings, predictor) if mode == "staged" else BestSampler(settings, predictor)
 
 
-def _in_region(
-    places: np.ndarray, region: Region, camera: Camera, T_base_camera: np.ndarray, plane: float
-) -> np.ndarray:
-    """Those of the places (n, 2) that show the region: lens distortion bends an outline's edges.
+def _in_region(places: np.ndarray, view: View) -> np.ndarray:
+    """Those of the places (n, 2) that show the region.
 
     Raises:
         NothingToLookAtError: none does.
     """
-    points = camera.pixels_to_plane(places, T_base_camera, plane)
-    outline = region.outline.astype(np.float32)
-    inside = [cv2.pointPolygonTest(outline, (float(x), float(y)), True) >= -1e-3 for x, y, _ in points]
-    if not any(inside):
+    inside = view.in_region(view.points(places))
+    if not inside.any():
         raise NothingToLookAtError(f"none of {len(places)} places that show something lies in the region")
-    return places[np.array(inside)]
+    return places[inside]

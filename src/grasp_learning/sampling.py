@@ -1,11 +1,12 @@
 """Grasp samplers: where and at which angle to grasp, chosen in the wrist picture.
 
-A sampler is a class with ``sample(image, region, camera, T_base_camera, table_z, rng)``; it is chosen by name. Those
-that a model guides are in grasp_learning.guided_sampling, which is imported only when one is asked for: it needs a
-predictor, and so PyTorch, without which the random collection starts at once.
+A sampler is a subclass of GraspSampler; it is chosen by name. Those that a model guides are in
+grasp_learning.guided_sampling, which is imported only when one is asked for: it needs a predictor, and so PyTorch,
+without which the random collection starts at once.
 """
 
 import abc
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Callable, Dict, Optional, Sequence
 
 import cv2
@@ -38,13 +39,45 @@ class SamplerSettings(Settings):
     explore_angles: bool = False
 
 
+@dataclass(frozen=True)
+class View:
+    """A region as the wrist camera sees it.
+
+    A pixel is taken back to the base frame by meeting its ray with the horizontal plane at half the region's height:
+    what the pixel shows lies between the table and the region's top, so that the error, at most half the height times
+    the tangent of the angle from straight down, is as small as it can be without depth.
+
+    Attributes:
+        region, camera, T_base_camera, table_z: see :meth:`GraspSampler.sample`.
+        side: of the patches (px).
+        plane: height of the plane in the base frame (m).
+        polygon: (n, 2) convex, pixels that show the region and can be the centre of a patch.
+    """
+
+    region: Region
+    camera: Camera
+    T_base_camera: np.ndarray
+    table_z: float
+    side: int
+    plane: float
+    polygon: np.ndarray
+
+    def points(self, pixels: np.ndarray) -> np.ndarray:
+        """Points (n, 3) of the base frame that pixels (n, 2) show (m)."""
+        return self.camera.pixels_to_plane(pixels, self.T_base_camera, self.plane)
+
+    def in_region(self, points: np.ndarray) -> np.ndarray:
+        """Which points (n, 3) lie in the region (n,): lens distortion bends an outline's edges."""
+        outline = self.region.outline.astype(np.float32)
+        return np.array([cv2.pointPolygonTest(outline, (float(x), float(y)), True) >= -1e-3 for x, y, _ in points])
+
+
 class GraspSampler(abc.ABC):
     """Chooses a grasp in a region as the wrist camera sees it."""
 
     def __init__(self, settings: SamplerSettings):
         self._settings = settings
 
-    @abc.abstractmethod
     def sample(
         self,
         image: np.ndarray,
@@ -66,32 +99,47 @@ class GraspSampler(abc.ABC):
             SUCCESS with the grasp, or UNREACHABLE where no point of the region can be used. Samplers that look at the
             picture also say SENSOR_FAULT, when it is none.
         """
+        fault = self._fault_of(image, camera)
+        if fault:
+            return Step(Outcome.SENSOR_FAULT, fault)
+        side = patch_side(self._settings.patch, camera, T_base_camera[2, 3] - table_z)
+        plane = table_z + region.height / 2
+        polygon = usable_polygon(region.outline, camera, T_base_camera, plane, side)
+        if polygon is None:
+            message = f"no point of the region can be the centre of a patch of {side} px in the wrist picture"
+            return Step(Outcome.UNREACHABLE, message)
+        return self._sample(image, View(region, camera, T_base_camera, table_z, side, plane, polygon), rng)
+
+    def _fault_of(self, image: np.ndarray, camera: Camera) -> str:
+        """Why a picture cannot be used; empty where it can be, or is not looked at."""
+        return ""
+
+    @abc.abstractmethod
+    def _sample(self, image: np.ndarray, view: View, rng: np.random.Generator) -> "Step[Grasp]":
+        """What :meth:`sample` says of a region of which some pixels can be used."""
 
     def _grasp(
         self,
-        region: Region,
+        view: View,
         pixel: Sequence[float],
         point: Sequence[float],
         theta_image: float,
-        side: int,
-        T_base_camera: np.ndarray,
-        table_z: float,
         sampler: str = "random",
         score: float = float("nan"),
     ) -> Grasp:
         """A grasp at a pixel (u, v) that shows a point (x, y, ...) of the base frame."""
         return Grasp(
-            arm=region.arm,
-            stamp=region.stamp,
+            arm=view.region.arm,
+            stamp=view.region.stamp,
             u=float(pixel[0]),
             v=float(pixel[1]),
             x=float(point[0]),
             y=float(point[1]),
-            z=table_z + self._settings.clearance,
-            theta=image_angle_to_base(theta_image, T_base_camera),
+            z=view.table_z + self._settings.clearance,
+            theta=image_angle_to_base(theta_image, view.T_base_camera),
             theta_image=theta_image,
             bin=angle_to_bin(theta_image),
-            patch_size=side,
+            patch_size=view.side,
             sampler=sampler,
             score=score,
         )
@@ -100,29 +148,16 @@ class GraspSampler(abc.ABC):
 class RandomSampler(GraspSampler):
     """The paper's random sampler: a point uniform in the region as the picture shows it, theta uniform in [0, pi).
 
-    A pixel is taken back to the base frame by meeting its ray with the horizontal plane at half the region's height:
-    what the pixel shows lies between the table and the region's top, so that the error, at most half the height times
-    the tangent of the angle from straight down, is as small as it can be without depth.
+    The picture itself is not looked at.
     """
 
-    def sample(self, image, region, camera, T_base_camera, table_z, rng) -> "Step[Grasp]":
-        """See GraspSampler; the picture itself is not looked at."""
-        side = patch_side(self._settings.patch, camera, T_base_camera[2, 3] - table_z)
-        plane = table_z + region.height / 2
-        polygon = usable_polygon(region.outline, camera, T_base_camera, plane, side)
-        if polygon is None:
-            message = f"no point of the region can be the centre of a patch of {side} px in the wrist picture"
-            return Step(Outcome.UNREACHABLE, message)
-        outline = region.outline.astype(np.float32)
+    def _sample(self, image, view, rng):
         for _ in range(_TRIES):
-            u, v = uniform_in_polygon(polygon, rng)
-            x, y, _ = camera.pixels_to_plane(np.array([[u, v]]), T_base_camera, plane)[0]
-            in_region = cv2.pointPolygonTest(outline, (float(x), float(y)), True) >= -1e-3
-            if in_region and patch_fits(u, v, side, camera.width, camera.height):
+            pixel = uniform_in_polygon(view.polygon, rng)
+            points = view.points(pixel[None])
+            if view.in_region(points)[0] and patch_fits(*pixel, view.side, view.camera.width, view.camera.height):
                 theta_image = float(rng.uniform(0.0, np.pi))
-                return Step(
-                    Outcome.SUCCESS, "", self._grasp(region, (u, v), (x, y), theta_image, side, T_base_camera, table_z)
-                )
+                return Step(Outcome.SUCCESS, "", self._grasp(view, pixel, points[0], theta_image))
         return Step(Outcome.UNREACHABLE, f"no point of the region was usable in {_TRIES} draws")
 
 

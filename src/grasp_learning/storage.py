@@ -33,7 +33,7 @@ from pydantic import Field
 
 from grasp_learning.config import ConfigError, Settings, load_settings
 from grasp_learning.durable import move_aside, sync_folder, write_atomically
-from grasp_learning.folder_lock import FolderBusy, take_lock
+from grasp_learning.folder_lock import LOCK_FILE, take_folder
 from grasp_learning.journal import Journal, read_journal, repair_journal
 from grasp_learning.storage_errors import (
     CollectionError,
@@ -53,7 +53,6 @@ FAULTS_FILE = "faults.jsonl"
 SHARDS_FOLDER = "shards"
 BAGS_FOLDER = "bags"
 INCOMPLETE_FOLDER = "incomplete"
-LOCK_FILE = ".lock"
 PART_FILE = ".collection.yaml.part"
 BAG_NAME = re.compile(r"\.?(\d{6,})_(?:left|right)\.bag")
 
@@ -221,7 +220,7 @@ class CollectionWriter(abc.ABC):
             with explained(self.folder):
                 _check_contents(self.folder)
                 self.folder.mkdir(parents=True, exist_ok=True)
-                self._closing.callback(os.close, _lock(self.folder))
+                self._closing.callback(os.close, take_folder(self.folder, "writing into it", CollectionInUseError))
                 self.check_free_space()
                 self._open(info)
         except BaseException:
@@ -609,16 +608,6 @@ def _check_contents(folder: Path) -> None:
         raise NotACollectionError(
             f"{folder}: holds files but no {COLLECTION_FILE}, so it is no collection; choose a new or empty folder"
         )
-
-
-def _lock(folder: Path) -> int:
-    """Take the folder for this process; the lock lives as long as the returned file is open."""
-    try:
-        return take_lock(folder / LOCK_FILE)
-    except FolderBusy as busy:
-        raise CollectionInUseError(
-            f"{folder}: process {busy.holder} is writing into it; wait until it ends, or choose another folder"
-        ) from None
 
 
 def _check_kind(folder: Path, found: CollectionInfo, wanted: Mapping[str, Any]) -> None:

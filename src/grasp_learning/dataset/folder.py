@@ -18,13 +18,12 @@ from grasp_learning.dataset.reader import DATASET_FILE, PART_PATTERN, DatasetErr
 from grasp_learning.dataset.schema import FORMAT, JPEG_QUALITY, STORED_SIDE, PatchGeometry
 from grasp_learning.dataset.splits import SplitSettings
 from grasp_learning.durable import write_atomically
-from grasp_learning.folder_lock import FolderBusy, take_lock
+from grasp_learning.folder_lock import take_folder
 from grasp_learning.patches import NETWORK_SIDE
 from grasp_learning.storage import COLLECTION_FILE
 from grasp_learning.storage_errors import explained
 
 REPORT_FILE = "report.json"
-LOCK_FILE = ".lock"
 
 
 class SourceInfo(Settings):
@@ -106,7 +105,7 @@ class DatasetFolder:
         _check_contents(self.path)
         with explained(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
-            self._closing.callback(os.close, _lock(self.path))
+            self._closing.callback(os.close, take_folder(self.path, "exporting into it", DatasetError))
             try:
                 self._open(splits)
             except BaseException:
@@ -242,13 +241,3 @@ def _check_contents(path: Path) -> None:
     others = names - {REPORT_FILE} - {entry.name for entry in path.glob(PART_PATTERN)}
     if DATASET_FILE not in names and (others or names - {REPORT_FILE}):
         raise DatasetError(f"{path}: holds files but no {DATASET_FILE}; choose a new or empty folder")
-
-
-def _lock(path: Path) -> int:
-    """Take the folder for this process; the lock lives as long as the returned file is open."""
-    try:
-        return take_lock(path / LOCK_FILE)
-    except FolderBusy as busy:
-        raise DatasetError(
-            f"{path}: process {busy.holder} is exporting into it; wait until it ends, or choose another folder"
-        ) from None

@@ -22,12 +22,12 @@ import torch
 import yaml
 
 from grasp_learning.durable import write_atomically
-from grasp_learning.folder_lock import FolderBusy, take_lock
+from grasp_learning.folder_lock import take_folder
 from grasp_learning.training.errors import TrainingError, TrainingInUseError
 from grasp_learning.training.lightning_library import TorchCheckpointIO
 from grasp_learning.training.settings import MOVABLE, TrainSettings
 
-KIND_FILE, STATE_FILE, LOCK_FILE = "train.yaml", "state.ckpt", ".lock"
+KIND_FILE, STATE_FILE = "train.yaml", "state.ckpt"
 MODEL_FILE, BEST_FILE, METRICS_FILE, LOGS_FOLDER = "model.safetensors", "best.safetensors", "metrics.json", "logs"
 
 
@@ -89,14 +89,9 @@ def locked(folder: Path) -> Iterator[None]:
         TrainingInUseError: another process has it.
         TrainingError: it cannot be made or written to.
     """
-    try:
-        with saved(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-            file = take_lock(folder / LOCK_FILE)
-    except FolderBusy as busy:
-        raise TrainingInUseError(
-            f"{folder}: process {busy.holder} is training into it; wait until it ends, or choose another --out"
-        ) from None
+    with saved(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        file = take_folder(folder, "training into it", TrainingInUseError)
     try:
         yield
     finally:
