@@ -20,7 +20,7 @@ from grasp_learning.curriculum.tools import CommandLineTools
 from grasp_learning.training import train
 
 INTERRUPTED = 130
-TRAIN_OWN = {"data", "out", "stage", "init", "gamma", "seed"}  # what a curriculum tells `train` itself
+TRAIN_OWN = {"out", "stage", "init", "gamma", "seed"}  # what a curriculum tells `train` itself
 DESCRIPTION = """
 Collect, aggregate and train for several stages (section III.D of the paper). Stage 0 collects random trials and trains
 a network; each later stage collects with the network before it by importance sampling and finetunes it on all trials.
