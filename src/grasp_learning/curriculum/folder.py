@@ -17,7 +17,6 @@ import contextlib
 import datetime
 import json
 import os
-import time
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional
 
@@ -25,7 +24,7 @@ from grasp_learning.config import ConfigError, parse_settings
 from grasp_learning.curriculum.errors import CurriculumError
 from grasp_learning.curriculum.settings import CurriculumSettings, changes
 from grasp_learning.durable import sync_folder, write_atomically
-from grasp_learning.folder_lock import FolderBusy, take_lock
+from grasp_learning.folder_lock import FolderBusy, wait_for_lock
 from grasp_learning.storage_errors import CollectionError, explained
 
 STATE_FILE = "curriculum.json"
@@ -214,15 +213,8 @@ def _check_contents(path: Path) -> None:
 
 
 def _take_lock(path: Path, patience: float) -> int:
-    end = time.monotonic() + patience
-    while True:
-        try:
-            return take_lock(path / LOCK_FILE)
-        except FolderBusy as busy:
-            alive = busy.holder.isdigit() and Path("/proc", busy.holder).exists()
-            if alive or time.monotonic() > end:
-                who = f"process {busy.holder}" if alive else "a tool of a curriculum that was killed"
-                raise CurriculumError(
-                    f"{path}: {who} works in it; wait until it ends, or choose another folder"
-                ) from None
-            time.sleep(0.2)
+    try:
+        return wait_for_lock(path / LOCK_FILE, patience)
+    except FolderBusy as busy:
+        who = f"process {busy.holder}" if busy.alive else "a tool of a curriculum that was killed"
+        raise CurriculumError(f"{path}: {who} works in it; wait until it ends, or choose another folder") from None

@@ -38,7 +38,7 @@ class CommandLineTools(Tools):
             command = launch_command(job, job.trials - count_trials(job.folder))
         else:
             command = simulate_command(job, self._settings)
-        with tqdm(total=job.trials, initial=_lines(index), unit="trial", disable=None, leave=False) as bar:
+        with tqdm(total=job.trials, initial=count_lines(index), unit="trial", disable=None, leave=False) as bar:
             what = f"{job.trials} {job.mode} trials" + (" on held-out objects" if job.objects == "test" else "")
             self._run(f"stage {job.stage}: {what}", command, job.log, job.folder, lambda: _advance(bar, index))
 
@@ -105,10 +105,10 @@ class CommandLineTools(Tools):
 
 
 def _advance(bar: tqdm, index: Path) -> None:
-    bar.update(_lines(index) - bar.n)
+    bar.update(count_lines(index) - bar.n)
 
 
-def _lines(path: Path) -> int:
+def count_lines(path: Path) -> int:
     """Lines of a file, 0 where there is none; cheap enough to be asked for all the time."""
     try:
         with path.open("rb") as file:

@@ -1,0 +1,245 @@
+"""The command `rosrun grasp_learning experiments`."""
+
+import argparse
+import os
+import shlex
+import shutil
+import sys
+from pathlib import Path
+from typing import Callable, Dict, List, Optional, Sequence
+
+from tqdm import tqdm
+
+import grasp_learning
+from grasp_learning.config import ConfigError
+from grasp_learning.curriculum.main import INTERRUPTED, interruptible
+from grasp_learning.dataset.reader import DatasetError
+from grasp_learning.evaluation.results import EvaluationError
+from grasp_learning.experiments import results, system
+from grasp_learning.experiments.catalogue import EXPERIMENTS
+from grasp_learning.experiments.errors import ExperimentError, StepFailed
+from grasp_learning.experiments.experiment import Experiment
+from grasp_learning.experiments.findings import Findings
+from grasp_learning.experiments.folder import ExperimentsFolder
+from grasp_learning.experiments.plan import Options, Plan
+from grasp_learning.experiments.profile import PROFILES, Profile, load_profile, profile_name
+from grasp_learning.experiments.results import RunInfo
+from grasp_learning.experiments.runner import Runner, describe
+from grasp_learning.experiments.text import format_result
+from grasp_learning.storage import utc_now
+from grasp_learning.storage_errors import CollectionError
+
+DESCRIPTION = """
+Do the experiments of the paper's section IV in simulation, each with its figures beside the paper's. What one of them
+has made serves the others, and what is in DIR already is not made again: the same command goes on after any
+interruption. `rosrun grasp_learning report DIR` then writes the page.
+"""
+LAUNCHER = "roslaunch"
+
+
+def parse_arguments(arguments: Optional[Sequence[str]] = None) -> argparse.Namespace:
+    """Command line of `rosrun grasp_learning experiments`."""
+    parser = argparse.ArgumentParser(prog="experiments", description=DESCRIPTION)
+    ids = [experiment.id for experiment in EXPERIMENTS]
+    parser.add_argument(
+        "--profile",
+        required=True,
+        metavar="NAME",
+        help=f"how much of everything: {', '.join(PROFILES)}, or a YAML file of your own",
+    )
+    parser.add_argument("--out", required=True, metavar="DIR", help="folder of the experiments; made, or resumed")
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        choices=ids,
+        metavar="ID",
+        help=f"these experiments, with all that they need: {', '.join(ids)} (default: all)",
+    )
+    parser.add_argument(
+        "--workers",
+        type=int,
+        default=os.cpu_count() or 1,
+        metavar="W",
+        help="processes that simulate and render, best one a core; no result depends on it (default: %(default)s)",
+    )
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="of every random choice (default: 0)")
+    parser.add_argument(
+        "--weights",
+        metavar="FILE",
+        help="ImageNet's convolutions, as `train --weights` takes them, to be compared with the other starts "
+        "(default: that row is left out)",
+    )
+    parsed = parser.parse_args(arguments)
+    for option, least in (("workers", 1), ("seed", 0)):
+        if getattr(parsed, option) < least:
+            parser.error(f"--{option} is {getattr(parsed, option)}: expected {least} or more")
+    return parsed
+
+
+def options_of(parsed: argparse.Namespace, profile: Profile) -> Options:
+    """What the command line adds to a profile.
+
+    Raises:
+        ConfigError: a file is wanted that is not there.
+    """
+    weights = Path(parsed.weights).expanduser().absolute() if parsed.weights else None
+    if weights is not None and not weights.is_file():
+        raise ConfigError(f"--weights {weights}: no such file; name one that `train --weights` takes, or leave it away")
+    if weights is None and profile.start == "imagenet":
+        raise ConfigError("the profile's key 'start' is 'imagenet': name the file with --weights")
+    return Options(parsed.seed, parsed.workers, weights)
+
+
+def chosen(only: Optional[Sequence[str]], say: Callable[[str], None]) -> List[Experiment]:
+    """The experiments that are asked for and can be run here.
+
+    Raises:
+        ExperimentError: one that is named needs ROS, and there is none.
+    """
+    wanted = [experiment for experiment in EXPERIMENTS if only is None or experiment.id in only]
+    without = [experiment.id for experiment in wanted if experiment.needs_ros]
+    if not without or shutil.which(LAUNCHER):
+        return wanted
+    remedy = f"need {LAUNCHER}, which is not found: source the workspace's environment"
+    if only is not None:
+        raise ExperimentError(f"{', '.join(without)} {remedy}, or leave them away")
+    say(f"left out: {', '.join(without)} {remedy}")
+    return [experiment for experiment in wanted if not experiment.needs_ros]
+
+
+class Experiments:
+    """Experiments under way in a folder.
+
+    Args:
+        folder: held by this process.
+        name: of the profile.
+        command: as it was typed.
+        say: takes lines for the person who watches.
+
+    Raises:
+        ExperimentError: the folder was begun with another profile.
+    """
+
+    def __init__(
+        self,
+        folder: ExperimentsFolder,
+        name: str,
+        profile: Profile,
+        options: Options,
+        command: str,
+        say: Callable[[str], None] = print,
+    ):
+        self._folder, self._say = folder, say
+        self._plan = Plan(folder.path, profile, options)
+        self._targets: Dict[str, List[str]] = {each.id: each.steps(self._plan) for each in EXPERIMENTS}
+        self._runner = Runner(folder, self._plan, self._announce, self._step_ended)
+        old = results.load_run(folder.path)
+        if old is not None and old.profile != name:
+            raise ExperimentError(
+                f"{folder.path}: was begun with profile {old.profile!r}, not {name!r}; keep that, or choose another "
+                "folder"
+            )
+        self._old = old
+        self._info = RunInfo(
+            profile=name,
+            settings=profile.model_dump(),
+            seed=options.seed,
+            package_version=grasp_learning.__version__,
+            commit=system.commit(),
+            machine=system.machine(),
+            command=command,
+            started=old.started if old is not None else utc_now(),
+            finished=old.finished if old is not None else "",
+            steps=old.steps if old is not None else {},
+            experiments=old.experiments if old is not None else [],
+        )
+        self._bar = tqdm(disable=True)
+
+    @property
+    def place(self) -> str:
+        """Where it is, for a person."""
+        return self._runner.place
+
+    def run(self, wanted: Sequence[Experiment]) -> List[str]:
+        """Do experiments; one whose step fails does not keep the others from being done.
+
+        Returns:
+            What went wrong, a line for each experiment that could not be done.
+
+        Raises:
+            ExperimentError: the folder cannot be used.
+        """
+        names = [name for experiment in wanted for name in self._targets[experiment.id]]
+        self._runner.check(names)
+        pending = self._runner.pending(names)
+        if pending or self._old is None:
+            ids = {*self._info.experiments, *(experiment.id for experiment in wanted)}
+            ordered = [experiment.id for experiment in EXPERIMENTS if experiment.id in ids]
+            self._update(experiments=ordered, finished="")
+        problems = []
+        with tqdm(total=len(pending), desc="experiments", unit="step", disable=None) as self._bar:
+            for experiment in wanted:
+                try:
+                    self._one(experiment)
+                except StepFailed as error:
+                    problems.append(f"{experiment.id}: {describe(error)}")
+        if not problems and not self._info.finished:
+            self._update(finished=utc_now())
+        return problems
+
+    def _one(self, experiment: Experiment) -> None:
+        steps = self._targets[experiment.id]
+        self._runner.bring(steps)
+        try:
+            result = experiment.result(Findings(self._plan), steps)
+        except (CollectionError, DatasetError, EvaluationError, KeyError) as error:
+            # a KeyError: the evaluation has no such method or test set
+            reason = " ".join(str(error).split())
+            raise StepFailed(f"its figures cannot be told: {reason}") from error
+        with self._folder.explained():
+            results.save(self._folder.path, result)
+        self._say(format_result(result))
+
+    def _announce(self, text: str) -> None:
+        self._say(text)
+
+    def _step_ended(self, name: str, seconds: float) -> None:
+        self._bar.update()
+        self._update(steps={**self._info.steps, name: round(seconds, 1)})
+
+    def _update(self, **values) -> None:
+        self._info = self._info.model_copy(update=values)
+        with self._folder.explained():
+            results.save_run(self._folder.path, self._info)
+
+
+def main(arguments: Optional[Sequence[str]] = None) -> int:
+    """Run the command: exit code 0 when all is done, 1 after an error, 2 for wrong usage, 130 after Ctrl-C."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    parsed = parse_arguments(words)
+    command = f"rosrun grasp_learning experiments {shlex.join(words)}"
+    experiments = None
+    try:
+        profile = load_profile(parsed.profile)
+        options = options_of(parsed, profile)
+        wanted = chosen(parsed.only, _say)
+        with interruptible(), ExperimentsFolder(parsed.out) as folder:
+            experiments = Experiments(folder, profile_name(parsed.profile), profile, options, command, _say)
+            problems = experiments.run(wanted)
+    except (ConfigError, ExperimentError) as error:
+        print(f"experiments: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2 if isinstance(error, ConfigError) else 1
+    except KeyboardInterrupt:
+        place = experiments.place if experiments is not None else "the start"
+        print(f"\nexperiments: interrupted at {place}; go on with: {command}", file=sys.stderr)
+        return INTERRUPTED
+    for problem in problems:
+        print(f"experiments: {problem}", file=sys.stderr)
+    out = shlex.quote(str(folder.path))
+    print(f"results      {folder.path / results.RESULTS_FOLDER}\nreport       rosrun grasp_learning report {out}")
+    return 1 if problems else 0
+
+
+def _say(text: str) -> None:
+    with tqdm.external_write_mode(file=sys.stdout):
+        print(text, flush=True)
