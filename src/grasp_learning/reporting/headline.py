@@ -1,0 +1,113 @@
+"""What it all comes to, said honestly: where a baseline wins, that comes first; then what did not hold."""
+
+from dataclasses import dataclass
+from typing import List, Optional, Sequence, Tuple
+
+from grasp_learning.evaluation.results import Comparison, Evaluation, Interval, MethodResult
+from grasp_learning.experiments.results import EXPERIMENT_IDS, Claim
+from grasp_learning.reporting.sources import Sources
+from grasp_learning.reporting.words import listed, share
+
+TABLE2 = "table2"
+NOVEL = "test_novel"
+NETWORK = "network:"
+OPTIMISTIC = " (its parameters were chosen on the test set)"
+VERDICTS = {True: "Held", False: "Did not hold", None: "Not decided"}
+
+
+@dataclass(frozen=True)
+class Statement:
+    """A sentence of the headline.
+
+    Attributes:
+        text: the sentence.
+        holds: whether it speaks for the paper's findings; None where that cannot be told.
+        reasons: its parts, each with numbers.
+        id: of the experiment that it is of.
+    """
+
+    text: str
+    holds: Optional[bool] = None
+    reasons: Tuple[str, ...] = ()
+    id: str = ""
+
+    @property
+    def verdict(self) -> str:
+        """In a word or two."""
+        return VERDICTS[self.holds]
+
+
+def headline(sources: Sources) -> List[Statement]:
+    """What a reader has to know, the least flattering first."""
+    evaluation = sources.evaluation(TABLE2)
+    first = [] if evaluation is None else [compare_methods(evaluation)]
+    claims = [of_claim(result.order, result.id) for result in sources.results.values() if result.order is not None]
+    order = {False: 0, True: 1, None: 2}
+    return first + sorted(claims, key=lambda each: (order[each.holds], EXPERIMENT_IDS.index(each.id)))
+
+
+def of_claim(claim: Claim, name: str) -> Statement:
+    """An experiment's claim as a statement."""
+    return Statement(claim.text, claim.holds, tuple(claim.reasons), name)
+
+
+def compare_methods(evaluation: Evaluation, split: str = NOVEL) -> Statement:
+    """Whether a method that is no network wins over the best network."""
+    known = [each for each in evaluation.results if each.split == split and each.accuracy.value is not None]
+    networks = [each for each in known if each.spec.startswith(NETWORK)]
+    others = [each for each in known if not each.spec.startswith(NETWORK)]
+    if not networks or not others:
+        lacking = "network" if others else "baseline"
+        return Statement(f"No {lacking} was evaluated on {split}, so nobody knows which is better.", None, (), TABLE2)
+    best = max(networks, key=_accuracy)
+    winners = sorted((each for each in others if _accuracy(each) >= _accuracy(best)), key=_accuracy, reverse=True)
+    if winners:
+        return _defeat(evaluation, best, winners)
+    runner_up = max(others, key=_accuracy)
+    difference = _difference(evaluation, runner_up, best)
+    text = f"No baseline wins over the network: {_told(best)}, {_told(runner_up)}, the best baseline{difference}."
+    return Statement(text, True, (), TABLE2)
+
+
+def _defeat(evaluation: Evaluation, best: MethodResult, winners: Sequence[MethodResult]) -> Statement:
+    many = len(winners) > 1
+    if _accuracy(winners[0]) > _accuracy(best):
+        kind, verb = "A baseline wins", "are better than" if many else "is better than"
+    else:
+        kind, verb = "The network does not win", "do as well as" if many else "does as well as"
+    who = listed(each.method for each in winners)
+    reasons = tuple(f"{_told(each)}{_difference(evaluation, best, each)}." for each in winners)
+    text = f"{kind}: on held-out objects {who} {verb} the best network; {_told(best)}."
+    return Statement(text, False, reasons, TABLE2)
+
+
+def _accuracy(result: MethodResult) -> float:
+    return result.accuracy.value if result.accuracy.value is not None else float("-inf")
+
+
+def _told(result: MethodResult) -> str:
+    return f"{result.method} is right in {told(result.accuracy)}{OPTIMISTIC if result.optimistic else ''}"
+
+
+def told(figure: Interval) -> str:
+    """A share with its interval, "70.0 % (65.1 to 74.4 %)"."""
+    between = f" ({share(figure.low)} to {share(figure.high)} %)" if figure.low is not None else ""
+    return f"{share(figure.value)} %{between}"
+
+
+def _difference(evaluation: Evaluation, worse: MethodResult, better: MethodResult) -> str:
+    """By how much, and whether it may be chance; empty where the two were not compared."""
+    try:
+        comparison = evaluation.compare(worse.method, better.method, better.split)
+    except KeyError:
+        return ""
+    return f", {points(comparison)}"
+
+
+def points(comparison: Comparison) -> str:
+    """The second method's lead in points of percent, and whether it may be chance."""
+    figure = comparison.difference
+    if figure.value is None or figure.low is None or figure.high is None:
+        return "by how much is not known"
+    verdict = "which may be chance" if comparison.verdict == "undecided" else "more than chance"
+    return f"a lead of {share(figure.value)} points ({share(figure.low)} to {share(figure.high)}), {verdict}"

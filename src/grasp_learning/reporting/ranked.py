@@ -1,0 +1,134 @@
+"""The paper's Fig. 6: patches that a network ranks highest, against random ones of the same pictures."""
+
+from pathlib import Path
+from typing import List, NamedTuple, Optional, Tuple
+
+import numpy as np
+
+from grasp_learning.drawing import draw_grasp
+from grasp_learning.experiments.places import Places
+from grasp_learning.geometry import bin_to_angle
+from grasp_learning.patches import crop_patch
+from grasp_learning.pictures import PictureSource
+from grasp_learning.reporting.mosaic import mosaic, spread
+from grasp_learning.reporting.parts import Section, photograph
+from grasp_learning.reporting.sources import Sources
+from grasp_learning.storage import trials_of
+from grasp_learning.storage_errors import CollectionError, PictureError
+
+PICTURES = 12  # of the collection, evenly apart
+EACH = 2  # patches of a picture, ranked and random ones
+ID, TITLE = "ranked", "Fig. 6: highly ranked patches and random ones"
+QUESTION = (
+    "What does the network look for? From {count} wrist pictures of {collection}, evenly apart, 800 places each are "
+    "looked at; the two best of each picture that do not cover each other stand against two random places of the same "
+    "picture. The rectangle is the proposed grasp: the fingers close along its green sides."
+)
+
+
+class Patches(NamedTuple):
+    """Patches (side, side, 3) BGR: ranked ones with their grasps drawn in, the best first, and random ones."""
+
+    ranked: List[np.ndarray]
+    random: List[np.ndarray]
+    pictures: int
+
+
+def ranked_section(sources: Sources, wanted: bool = True) -> Section:
+    """The section of Fig. 6.
+
+    Args:
+        wanted: whether to draw at all.
+    """
+    section = Section(ID, TITLE)
+    if not wanted:
+        section.lacking = "Left out, as was asked for by --no-picture."
+        return section
+    model, collection = find(sources.folder)
+    if model is None or collection is None:
+        what = "network" if model is None else "collection of random trials on held-out objects"
+        section.lacking = f"There is no {what} in this folder (yet)."
+        return section
+    # torch takes seconds to import, and only this section needs it
+    from grasp_learning.checkpoint import CheckpointError
+
+    try:
+        patches = compare_patches(model, collection)
+    except (CheckpointError, CollectionError, PictureError) as error:
+        problem = sources.relative(str(error))
+        sources.problems.append(problem)
+        section.lacking = problem
+        return section
+    name = sources.name(collection)
+    section.paragraphs = [QUESTION.format(count=patches.pictures, collection=name)]
+    sheet = mosaic([("highly ranked", patches.ranked, None), ("random", patches.random, None)])
+    alt = f"{len(patches.ranked)} patches that the network ranks highest, and {len(patches.random)} random ones."
+    section.pictures = [photograph(ID, sheet, alt, f"{TITLE}; network {sources.name(model)}.")]
+    section.origins = [("all patches", name, f"network {sources.name(model)}")]
+    return section
+
+
+def find(folder: Path) -> Tuple[Optional[Path], Optional[Path]]:
+    """The network of the last stage that there is, and the pictures of held-out objects to show it."""
+    places = Places(folder)
+    stages = [path.name for path in (folder / "steps").glob("train_stage*")]
+    numbers = sorted(int(name[len("train_stage") :]) for name in stages if name[len("train_stage") :].isdigit())
+    models = [places.model(f"stage{number}") for number in numbers]
+    models = [model for model in models if model.is_file()]
+    collection = places.collection("novel")
+    return (models[-1] if models else None), (collection if places.trials("novel").is_file() else None)
+
+
+def compare_patches(model: Path, collection: Path, seed: int = 0) -> Patches:
+    """Ask a network about some pictures of a collection.
+
+    Args:
+        seed: of the places.
+
+    Raises:
+        CheckpointError: the network cannot be used.
+        CollectionError: the collection is damaged, or has no trials.
+        PictureError: none of the pictures can be read.
+    """
+    from grasp_learning.predictor.errors import PredictionError
+    from grasp_learning.predictor.predictor import Predictor
+    from grasp_learning.predictor.settings import PredictorSettings
+
+    lines = list(trials_of(collection))
+    if not lines:
+        raise CollectionError(f"{collection}: holds no trials yet; run the experiments again, which go on")
+    predictor, source = Predictor(model), PictureSource(collection)
+    found, random = [], []
+    used, problem = 0, None
+    for place in spread(len(lines), PICTURES):
+        line, rng = lines[place], np.random.default_rng([seed, place])
+        side = line["patch_size"]
+        try:
+            picture = source.approach(line)
+            answer = predictor.predict(picture, side, rng, path="dense", rerank=False, count=PredictorSettings().count)
+        except (PictureError, PredictionError) as error:
+            problem = error
+            continue
+        used += 1
+        best = [entry for index, entry in enumerate(answer.ranked) if _apart(answer.ranked[:index], entry, side)]
+        for entry in best[:EACH]:
+            patch = crop_patch(picture, entry.u, entry.v, side)
+            middle = (side - 1) / 2
+            drawn = draw_grasp(patch, middle, middle, bin_to_angle(entry.bin), side, thickness=max(1, side // 90))
+            found.append((entry.score, drawn))
+        random += [crop_patch(picture, u, v, side) for u, v in _anywhere(picture, side, rng)]
+    if not used:
+        raise PictureError(f"{collection}: no picture can be looked at ({problem})")
+    found.sort(key=lambda each: -each[0])
+    return Patches([patch for _, patch in found], random, used)
+
+
+def _apart(others, entry, side: int) -> bool:
+    return all(np.hypot(entry.u - other.u, entry.v - other.v) >= side / 2 for other in others)
+
+
+def _anywhere(picture: np.ndarray, side: int, rng: np.random.Generator) -> np.ndarray:
+    """Places (EACH, 2), uniform where a patch lies inside the picture; blank ones too, as a random grasp has them."""
+    low = (side - 1) / 2
+    high = np.array([picture.shape[1], picture.shape[0]]) - 1 - low
+    return rng.uniform(low, np.maximum(high, low), (EACH, 2))
