@@ -5,6 +5,7 @@ from typing import Iterable, List, Set
 import numpy as np
 
 from grasp_learning.dataset.reader import DatasetError
+from grasp_learning.evaluation import metrics
 from grasp_learning.evaluation.patch_set import PatchSet
 
 NAMED = 5  # in an error
@@ -94,7 +95,7 @@ def _known(values: Iterable) -> Set[str]:
 def _unchecked(train: PatchSet, test: PatchSet, novel: bool) -> List[str]:
     notes = []
     if novel:
-        unknown = sum(int(np.sum([name is None for name in part.objects])) for part in (train, test))
+        unknown = sum(metrics.object_names(part.objects, part.near).count(metrics.UNKNOWN) for part in (train, test))
         if unknown:
             total = len(train) + len(test)
             notes.append(

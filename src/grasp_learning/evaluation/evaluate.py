@@ -70,6 +70,7 @@ def parse_arguments(arguments: Optional[Sequence[str]] = None) -> argparse.Names
     )
     add("--seed", type=int, default=0, metavar="S", help="of every random choice (default: %(default)s)")
     add("--rounds", type=int, default=ROUNDS, metavar="N", help="draws of the bootstrap (default: %(default)s)")
+    add("--no-pictures", dest="pictures", action="store_false", help="no pictures, tables only")
     add("--no-progress", dest="progress", action="store_false", help="no progress bars")
     return parser.parse_args(arguments)
 
@@ -97,7 +98,7 @@ def settings_of(parsed: argparse.Namespace, command: Sequence[str]) -> "Evaluati
         "methods": [{"spec": s, "name": name, "options": o} for (name, s), o in zip(methods, options)],
         "splits": None if parsed.split is None else list(dict.fromkeys(parsed.split)),
         "train_stages": parsed.train_stages,
-        **{key: getattr(parsed, key) for key in ("seed", "rounds", "progress")},
+        **{key: getattr(parsed, key) for key in ("seed", "rounds", "progress", "pictures")},
         "command": command,
     }
     return parse_settings(EvaluationSettings, values, "command line")

@@ -109,12 +109,12 @@ def key_of(**facts: Any) -> str:
 def code_of(method: Method) -> str:
     """A digest of the code of a method's class; of one of this package's baselines, of all baselines' code."""
     digest = hashlib.sha256()
-    package = Path(grasp_learning.__file__).parent
+    baselines = Path(grasp_learning.__file__).parent / "baselines"
     for kind in type(method).__mro__:
         if kind in (Method, object) or not issubclass(kind, Method):
             continue
         source = Path(inspect.getfile(kind))
-        files = sorted(source.parent.glob("*.py")) if package in source.parents else [source]
+        files = sorted(baselines.glob("*.py")) if source.parent == baselines else [source]
         for file in files:
             digest.update(file.read_bytes())
     return digest.hexdigest()

@@ -1,11 +1,16 @@
 """What every method is to the evaluation: a thing that says how likely grasps hold.
 
 The network and the baselines implement :class:`Method`, and so may a user: a class of one's own with ``scores`` (and
-``fit``, if it learns) is evaluated with ``--method package.module:Class`` and appears in every table.
+``fit``, if it learns) is evaluated with ``--method FILE.py:Class`` and appears in every table.
 """
 
 import abc
 import importlib
+import importlib.util
+import sys
+import zlib
+from pathlib import Path
+from types import ModuleType
 from typing import Any, Dict, Mapping, Optional, Tuple
 
 import numpy as np
@@ -89,14 +94,14 @@ REGISTRY: Dict[str, Tuple[str, Dict[str, Any]]] = {
     "svm-turned": ("grasp_learning.baselines.svm:LinearSvms", {"turned": True}),
 }
 NETWORK = "network"
-KNOWN = f"{', '.join(REGISTRY)}, {NETWORK}:FILE, or package.module:Class of your own"
+KNOWN = f"{', '.join(REGISTRY)}, {NETWORK}:FILE, or package.module:Class or FILE.py:Class of your own"
 
 
 def create_method(spec: str, options: Optional[Mapping[str, Any]] = None) -> Method:
     """Make a method that is not fitted yet.
 
     Args:
-        spec: a name from REGISTRY, "network:FILE", or "package.module:Class".
+        spec: a name from REGISTRY, "network:FILE", "package.module:Class" or "FILE.py:Class".
         options: keyword arguments of its class.
 
     Raises:
@@ -122,17 +127,37 @@ def create_method(spec: str, options: Optional[Mapping[str, Any]] = None) -> Met
 
 
 def _class_of(target: str, spec: str) -> Any:
-    module, _, attribute = target.partition(":")
+    module, _, attribute = target.rpartition(":")
     try:
-        found = getattr(importlib.import_module(module), attribute, None)
-    except ImportError as error:
+        loaded = _load_file(module) if module.endswith(".py") else importlib.import_module(module)
+    except (ImportError, OSError, SyntaxError) as error:
+        reason = " ".join(str(error).split())
         raise UnknownMethodError(
-            f"method '{spec}': module '{module}' cannot be imported ({error}); is its folder in PYTHONPATH? "
+            f"method '{spec}': '{module}' cannot be imported ({reason}); a module's folder must be in PYTHONPATH. "
             f"Methods are {KNOWN}"
         ) from None
+    found = getattr(loaded, attribute, None)
     if not (isinstance(found, type) and issubclass(found, Method)):
         raise UnknownMethodError(
-            f"method '{spec}': module '{module}' has no class '{attribute}' derived from "
+            f"method '{spec}': '{module}' has no class '{attribute}' derived from "
             "grasp_learning.evaluation.method.Method; see docs/evaluate.md"
         )
     return found
+
+
+def _load_file(path: str) -> ModuleType:
+    """A Python file as a module, whose name depends on its place."""
+    place = Path(path).expanduser().absolute()
+    name = f"_method_{zlib.crc32(str(place).encode()):08x}_{place.stem}"
+    found = importlib.util.spec_from_file_location(name, place)
+    if found is None or found.loader is None:
+        raise ImportError(f"{place} is no Python file")
+    module = importlib.util.module_from_spec(found)
+    # as an import does it: inspect and pickle look there
+    sys.modules[name] = module
+    try:
+        found.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module

@@ -24,7 +24,7 @@ from grasp_learning.summary import wilson_interval
 
 RELIABILITY_BINS = 10
 CURVE_POINTS = 200
-UNKNOWN = "unknown"
+UNKNOWN, NOTHING = "unknown", "nothing near"
 SMALLEST = 1e-7  # probability that a logarithm is taken of
 
 
@@ -198,8 +198,17 @@ def by_bin(bins: np.ndarray, labels: np.ndarray, scores: np.ndarray, right: np.n
     return [group(str(number), labels[m], scores[m], right[m]) for number, m in enumerate(masks)]
 
 
-def by_object(objects: np.ndarray, labels: np.ndarray, scores: np.ndarray, right: np.ndarray) -> List[Group]:
-    """A group for each nearest object, by name, and one for where it is not known, if there are any."""
-    names = np.array([UNKNOWN if name is None else name for name in objects], object)
-    masks = {name: names == name for name in sorted(set(names), key=lambda name: (name == UNKNOWN, name))}
+def by_object(names: Sequence[str], labels: np.ndarray, scores: np.ndarray, right: np.ndarray) -> List[Group]:
+    """A group for each nearest object, by name, those that are no name last."""
+    rows = np.array(names, object)
+    ordered = sorted(set(names), key=lambda name: (name in (NOTHING, UNKNOWN), name))
+    masks = {name: rows == name for name in ordered}
     return [group(name, labels[m], scores[m], right[m]) for name, m in masks.items()]
+
+
+def object_names(objects: Sequence[Optional[str]], near: Sequence[Optional[Tuple[str, ...]]]) -> List[str]:
+    """The nearest object's name of each row, or what there is in its place."""
+    return [
+        name if name is not None else (NOTHING if beside is not None and not beside else UNKNOWN)
+        for name, beside in zip(objects, near)
+    ]

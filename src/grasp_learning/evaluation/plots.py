@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from grasp_learning.dataset.schema import TEST_SPLITS
 from grasp_learning.durable import write_atomically
 from grasp_learning.evaluation.results import Evaluation, Interval, MethodResult
 from grasp_learning.geometry import BIN_WIDTH
@@ -38,6 +39,19 @@ def draw_evaluation(folder: Path, evaluation: Evaluation) -> List[Path]:
     return drawn
 
 
+def remove_others(folder: Path, drawn: Sequence[Path]) -> None:
+    """Remove pictures of an earlier evaluation into the folder, which would speak of other figures.
+
+    Raises:
+        OSError: one cannot be removed.
+    """
+    for kind in PICTURES:
+        for split in TEST_SPLITS:
+            path = folder / f"{kind}_{split}.png"
+            if path not in drawn and path.exists():
+                path.unlink()
+
+
 def _save(figure: Figure, path: Path) -> Path:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=DPI)
@@ -48,17 +62,19 @@ def _save(figure: Figure, path: Path) -> Path:
 def draw_accuracy(axes: Axes, results: Sequence[MethodResult]) -> bool:
     """Accuracy of each method with its interval, and the paper's where it has the method; whether there is any."""
     values, errors = _with_errors([result.accuracy for result in results])
-    colours = ["tab:green" if result.spec.startswith("network:") else "tab:blue" for result in results]
-    axes.barh(range(len(results)), values, xerr=errors, capsize=4, color=colours)
-    known = [(result.paper, place) for place, result in enumerate(results) if result.paper is not None]
+    for place, (result, value) in enumerate(zip(results, values)):
+        colour = "tab:green" if result.spec.startswith("network:") else "tab:blue"
+        axes.errorbar(value, place, xerr=errors[:, place : place + 1], fmt="o", capsize=4, color=colour)
+        axes.annotate(f"{100 * value:.1f} %", (value, place - 0.15), ha="center", fontsize="small", color=colour)
+    known = [(result.paper, place + 0.2) for place, result in enumerate(results) if result.paper is not None]
     if known:
         axes.plot(*zip(*known), label="paper, real robot", **PAPER_MARK)
-        axes.legend(loc="lower right")
+        axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize="small")
     axes.axvline(0.5, **CHANCE)
     axes.set_yticks(range(len(results)))
     axes.set_yticklabels([_name(result) for result in results])
-    axes.invert_yaxis()
-    axes.set_xlim(min(0.4, *values) - 0.05 if values else 0.35, 1.0)
+    axes.set_ylim(len(results) - 0.5, -0.5)
+    axes.set_xlim(min([0.4, *values]) - 0.05, 1.0)
     axes.set_xlabel("part predicted right (95 % interval); dashed: chance")
     return bool(results)
 
@@ -90,7 +106,7 @@ def draw_calibration(axes: Axes, results: Sequence[MethodResult]) -> bool:
         axes.errorbar([each.mean_score for each in filled], rates, yerr=errors, marker="o", capsize=3, label=name)
     axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="predicted probability", ylabel="part that held (95 % interval)")
     if known:
-        axes.legend(fontsize="small", loc="upper left")
+        axes.legend(fontsize="small", loc="lower right")
     return bool(known)
 
 
@@ -103,8 +119,9 @@ def draw_angles(axes: Axes, results: Sequence[MethodResult]) -> bool:
     for group in results[0].bins if results else ():
         axes.annotate(str(group.samples), (_degrees(group.name), 0.02), ha="center", fontsize=7, color="0.4")
     axes.axhline(0.5, **CHANCE)
+    axes.set_xticks([20 * step for step in range(9)])
     axes.set(ylim=(0, 1.02), xlabel="closing angle (degrees); numbers: patches", ylabel="part predicted right")
-    axes.legend(fontsize="small", loc="lower left")
+    axes.legend(fontsize="small", loc="center left", bbox_to_anchor=(1.0, 0.5))
     return bool(results)
 
 
@@ -120,16 +137,16 @@ def draw_objects(axes: Axes, results: Sequence[MethodResult]) -> bool:
     axes.invert_yaxis()
     axes.axvline(0.5, **CHANCE)
     axes.set(xlim=(-0.02, 1.02), xlabel="part predicted right")
-    axes.legend(fontsize="small", loc="lower left")
+    axes.legend(fontsize="small", loc="center left", bbox_to_anchor=(1.0, 0.5))
     return len(names) > 1
 
 
 PICTURES: Dict[str, Tuple[Callable[[Axes, Sequence[MethodResult]], bool], Tuple[float, float]]] = {
-    "accuracy": (draw_accuracy, (8, 4)),
+    "accuracy": (draw_accuracy, (9, 4)),
     "precision_recall": (draw_precision_recall, (6, 5)),
     "calibration": (draw_calibration, (5.5, 5)),
-    "angles": (draw_angles, (8, 4.5)),
-    "objects": (draw_objects, (8, 7)),
+    "angles": (draw_angles, (9.5, 4.5)),
+    "objects": (draw_objects, (9.5, 7)),
 }
 
 

@@ -103,7 +103,7 @@ class MethodResult(Settings):
         average_precision: area under the precision/recall curve.
         calibration: where scores are probabilities.
         curve: precision against recall, at most some hundred points.
-        bins, objects: breakdown by angle bin (all 18) and by nearest object ("unknown" where it is not known).
+        bins, objects: breakdown by angle bin (all 18) and by nearest object ("nothing near"; "unknown").
         threshold: of the prediction, see Method.
         optimistic: parameters were chosen on the test set.
         parameters: of the method.

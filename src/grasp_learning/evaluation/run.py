@@ -14,7 +14,7 @@ from grasp_learning.durable import write_atomically
 from grasp_learning.evaluation import metrics
 from grasp_learning.evaluation.bootstrap import ROUNDS
 from grasp_learning.evaluation.folder import EvaluationFolder
-from grasp_learning.evaluation.plots import draw_evaluation
+from grasp_learning.evaluation.plots import draw_evaluation, remove_others
 from grasp_learning.evaluation.results import Comparison, Evaluation, MethodResult, save_evaluation
 from grasp_learning.evaluation.scoring import Candidate, MethodSpec, Scored, Scorer, create_all
 from grasp_learning.evaluation.tables import paper_accuracy, scores_csv
@@ -35,6 +35,7 @@ class EvaluationSettings(Settings):
         rounds: draws of the bootstrap.
         train_stages: methods are fitted to trials of these stages only; None for all.
         progress: show bars on stderr where it is a terminal.
+        pictures: draw them.
         command: for the record.
     """
 
@@ -45,6 +46,7 @@ class EvaluationSettings(Settings):
     rounds: int = Field(ROUNDS, ge=100)
     train_stages: Optional[Tuple[int, ...]] = None
     progress: bool = True
+    pictures: bool = True
     command: Tuple[str, ...] = ()
 
 
@@ -96,7 +98,7 @@ def evaluate(settings: EvaluationSettings, out) -> Evaluation:
             comparisons=_comparisons(answers),
             notes=[note for test in tests for note in test.info.notes] + _network_notes(answers, identity),
         )
-        _write(folder, evaluation, answers)
+        _write(folder, evaluation, answers, settings.pictures)
     return evaluation
 
 
@@ -139,7 +141,7 @@ def _result(answer: _Answer, sets: LearningSets) -> MethodResult:
         calibration=metrics.calibration(labels, scores) if method.probabilistic else None,
         curve=metrics.precision_recall(labels, scores),
         bins=metrics.by_bin(rows.bins, labels, scores, correct),
-        objects=metrics.by_object(rows.objects, labels, scores, correct),
+        objects=metrics.by_object(metrics.object_names(rows.objects, rows.near), labels, scores, correct),
         threshold=scored.threshold,
         optimistic=method.optimistic,
         probabilistic=method.probabilistic,
@@ -177,12 +179,12 @@ def _network_notes(answers: Sequence[_Answer], identity: str) -> List[str]:
     ]
 
 
-def _write(folder: EvaluationFolder, evaluation: Evaluation, answers: Sequence[_Answer]) -> None:
+def _write(folder: EvaluationFolder, evaluation: Evaluation, answers: Sequence[_Answer], pictures: bool) -> None:
     """Write everything; evaluation.json last, so that where it is, the rest is."""
     parts = [
         (each.candidate.method.name, each.test.rows, each.scored.scores, each.scored.threshold) for each in answers
     ]
     with folder.explained():
         write_atomically(folder.path / SCORES_FILE, folder.path / f".{SCORES_FILE}.part", scores_csv(parts))
-        draw_evaluation(folder.path, evaluation)
+        remove_others(folder.path, draw_evaluation(folder.path, evaluation) if pictures else [])
         save_evaluation(folder.path, evaluation)

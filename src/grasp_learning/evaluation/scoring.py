@@ -11,7 +11,7 @@ import grasp_learning
 from grasp_learning.config import Settings
 from grasp_learning.dataset.reader import DatasetError
 from grasp_learning.evaluation.folder import META, EvaluationFolder, code_of, key_of, meta_of, with_meta
-from grasp_learning.evaluation.method import Method, MethodError, create_method
+from grasp_learning.evaluation.method import NETWORK, Method, MethodError, create_method
 from grasp_learning.evaluation.results import EvaluationError
 from grasp_learning.evaluation.test_sets import BalancedTest, LearningSets
 
@@ -96,8 +96,10 @@ class Scorer:
     ):
         self._candidate, self._method = candidate, candidate.method
         self._folder, self._sets, self._seed, self._progress = folder, sets, seed, progress
+        spec = candidate.spec.spec
         self._facts: Dict[str, Any] = {
-            "spec": candidate.spec.spec,
+            # a network is the same wherever its file lies: its parameters hold its SHA-256
+            "spec": NETWORK if spec.startswith(f"{NETWORK}:") else spec,
             "options": candidate.spec.options,
             "parameters": _parameters(self._method),
             "code": code_of(self._method),

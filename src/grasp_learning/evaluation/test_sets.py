@@ -5,12 +5,14 @@ from typing import List, NamedTuple, Optional, Sequence, Tuple
 import numpy as np
 
 from grasp_learning.dataset.reader import DatasetError, require_both_classes
-from grasp_learning.dataset.schema import TEST_NOVEL, TEST_SPLITS, TRAIN, VALIDATION
+from grasp_learning.dataset.schema import TEST_NOVEL, TEST_SEEN, TEST_SPLITS, TRAIN, VALIDATION
 from grasp_learning.evaluation.bootstrap import Bootstrap, clusters_of
 from grasp_learning.evaluation.checks import check_test_set
 from grasp_learning.evaluation.metrics import balanced_rows
 from grasp_learning.evaluation.patch_set import PatchSet, load_patch_set
 from grasp_learning.evaluation.results import TestSet
+
+ORDER = (TEST_NOVEL, TEST_SEEN)  # of the tables; the paper's is of novel objects
 
 
 class LearningSets(NamedTuple):
@@ -72,7 +74,7 @@ def test_sets(
         DatasetError: one is missing, or has one class only, or shares data with training (SharedDataError).
     """
     found = []
-    for split in splits or TEST_SPLITS:
+    for split in splits or ORDER:
         if split not in TEST_SPLITS:
             raise DatasetError(f"split '{split}' is no test set; choose from {', '.join(TEST_SPLITS)}")
         rows = load_patch_set(paths, split, allow_empty=splits is None)
