@@ -16,7 +16,7 @@ CAPTION = 110  # px
 
 
 def save_examples(path: Path, patches: Patches, kinds: Sequence[str]) -> None:
-    """Write the first patches of each kind, as the network's part of them, as a PNG.
+    """Write some patches of each kind, as the network's part of them, as a PNG.
 
     Raises:
         DatasetError: a patch cannot be decoded.
@@ -26,8 +26,10 @@ def save_examples(path: Path, patches: Patches, kinds: Sequence[str]) -> None:
     for row, kind in enumerate(kinds):
         top = row * TILE
         cv2.putText(sheet, kind, (6, top + TILE // 2 + 5), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (0, 0, 0), 1, cv2.LINE_AA)
-        pictures = [data for data, shown in zip(patches.pictures, patches.kinds) if shown == kind][:COLUMNS]
-        for column, data in enumerate(pictures):
+        pictures = [data for data, shown in zip(patches.pictures, patches.kinds) if shown == kind]
+        # from tables all over, since neighbours show the same object
+        step = max(1, len(pictures) // COLUMNS)
+        for column, data in enumerate(pictures[::step][:COLUMNS]):
             left = CAPTION + column * TILE
             sheet[top : top + TILE, left : left + TILE] = _tile(decode_patch(data))
     write_whole(path, cv2.imencode(".png", sheet)[1].tobytes())
