@@ -26,9 +26,9 @@ from grasp_learning.trial import Outcome, Trial
 class TableClearer(Collector):
     """Clears tables with one or both arms until as many as are wanted are in tables.jsonl.
 
-    An arm that finds nothing waits until another try may have moved something. When no arm finds anything, or none gets
-    anywhere, and no arm moves, the Kinect looks once more: the table is empty, or the arms go on, or what lies out of
-    reach is brought back into it. Objects that fall off the table are put back before each attempt, as in any
+    An arm that finds nothing waits for the other one. When no arm finds anything, or none gets anywhere, and no arm
+    moves, the Kinect looks once more: the table is empty, or those arms go on that see something to grasp, or what lies
+    out of reach is brought back into it. Objects that fall off the table are put back before each attempt, as in any
     collection: else pushing them off would count as clearing.
 
     Args:
@@ -124,10 +124,8 @@ class TableClearer(Collector):
         if trial is None or self._table is None:
             return
         self._table.add(trial, number)
-        if trial.grasp is not None:
-            # the arm was down on the table: things lie otherwise now, perhaps within the other one's reach
-            self._empty_handed = dict.fromkeys(self._empty_handed, False)
-        elif trial.region is None and trial.outcome in NO_OBJECT:
+        if trial.region is None and trial.outcome in NO_OBJECT:
+            # until the next look: what the other arm's tries move rarely comes over to this half
             self._empty_handed[arm] = True
 
     def _ask_for_objects(self, arm: str) -> None:
