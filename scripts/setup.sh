@@ -154,7 +154,7 @@ explain_pip() {
 
 install_python() {
   local want log=$LOGS/pip.log stamp=$VENV/.stamp
-  want=$(printf '%s\n' "$ROOT" "$("$PYTHON" -V)" | cat - requirements.txt requirements-dev.txt constraints.txt | sha256sum)
+  want=$(printf '%s\n' "$ROOT" "$("$PYTHON" -V)" | cat - requirements.txt requirements-ray.txt requirements-dev.txt constraints.txt | sha256sum)
   if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$want" ]; then
     return
   fi
@@ -165,7 +165,7 @@ install_python() {
   "$PYTHON" -m venv --system-site-packages "$VENV" >"$log" 2>&1 ||
     fail "no virtual environment could be made with $PYTHON (log: $log)"
   "$VENV/bin/python" -m pip install --disable-pip-version-check --no-input \
-    -r requirements.txt -r requirements-dev.txt -c constraints.txt >>"$log" 2>&1 </dev/null ||
+    -r requirements.txt -r requirements-ray.txt -r requirements-dev.txt -c constraints.txt >>"$log" 2>&1 </dev/null ||
     fail "$(explain_pip "$log") (log: $log)"
   "$VENV/bin/python" -c 'import rospy, cv_bridge, numpy, cv2, mujoco, pyarrow, torch' >>"$log" 2>&1 ||
     fail "ROS or a Python package cannot be imported from .venv: $(tail -1 "$log") (log: $log)"

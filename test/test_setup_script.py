@@ -14,7 +14,8 @@ from typing import Dict
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-COPIED = ("CMakeLists.txt", "package.xml", "setup.py", "requirements.txt", "requirements-dev.txt", "constraints.txt")
+COPIED = ("CMakeLists.txt", "package.xml", "setup.py", "constraints.txt", "requirements.txt")
+COPIED += ("requirements-dev.txt", "requirements-ray.txt")
 
 # A Python 3.11 that can make virtual environments; their pip notes each call, and fails if told so.
 FAKE_PYTHON = """

@@ -30,6 +30,8 @@ class Squares:
         between()
         begun = [path for path in Path(self.folder).iterdir() if path.name.startswith(f"{number}.")]
         Path(self.folder, f"{number}.{len(begun)}").touch()
+        if self.trouble == "slow":
+            time.sleep(0.3)
         if number == 3 and len(begun) < self.times:
             if self.trouble == "die":
                 os.kill(os.getpid(), signal.SIGKILL)

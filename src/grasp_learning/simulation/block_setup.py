@@ -1,7 +1,9 @@
 """What a worker of a simulation makes once: its sampler, with a model where there is one, and its workcells."""
 
 import hashlib
-from dataclasses import dataclass
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, List
 
 from grasp_learning.config import Settings
@@ -75,6 +77,26 @@ class SimulatorSetup:
             return run_block(self.plan, job.block, job.count, create, sampler, between)
 
         return run
+
+
+@dataclass(frozen=True)
+class ShippedSetup:
+    """A setup with its model's content, for workers on machines that do not have the file.
+
+    Attributes:
+        setup: whose model is a file here.
+        content: of that file.
+    """
+
+    setup: SimulatorSetup
+    content: bytes
+
+    def __call__(self) -> Callable[[Job, Callable[[], None]], bytes]:
+        """See SimulatorSetup."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, Path(self.setup.model).name)  # trials tell the model's name
+            path.write_bytes(self.content)
+            return replace(self.setup, model=str(path))()
 
 
 def workcell_settings(pictures: str) -> "WorkcellSettings":

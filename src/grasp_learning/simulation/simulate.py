@@ -23,7 +23,7 @@ from grasp_learning.calibration import load_calibration
 from grasp_learning.config import ConfigError, Settings, parse_settings
 from grasp_learning.contact_sheet import contact_sheet
 from grasp_learning.robot_description import find_package_file
-from grasp_learning.simulation.block_setup import RANDOM, Job, SimulatorSetup
+from grasp_learning.simulation.block_setup import RANDOM, Job, ShippedSetup, SimulatorSetup
 from grasp_learning.simulation.blocks import BlockPlan, object_pool
 from grasp_learning.simulation.shard_collection import ShardCollection
 from grasp_learning.simulation.workers import WorkerError, Workers
@@ -46,7 +46,8 @@ class SimulateSettings(Settings):
     Attributes:
         out: folder of the collection; made, or resumed.
         trials: labelled trials that the folder is to hold at the end.
-        workers: processes.
+        workers: processes; None for one a core, of this machine or of the cluster.
+        ray: address of a Ray cluster whose machines simulate, HOST:PORT or auto; empty for this machine alone.
         seed: of everything.
         mode: random, staged (importance sampling) or best.
         model: checkpoint of a guided simulation.
@@ -62,7 +63,8 @@ class SimulateSettings(Settings):
 
     out: str = Field(min_length=1)
     trials: int = Field(ge=1)
-    workers: int = Field(2, ge=1)
+    workers: Optional[int] = Field(None, ge=1)
+    ray: str = Field("", pattern=r"^$|^auto$|^(ray://)?[^\s/]+:[0-9]{1,5}$")
     seed: int = Field(0, ge=0)
     mode: str = Field(RANDOM, pattern="^(random|staged|best)$")
     model: str = ""
@@ -215,6 +217,7 @@ def simulate(
     # before anything slow, and before a folder is made
     check_usable(settings.out, {key: getattr(info, key) for key in INPROCESS_KIND}, room)
     _check_model(settings.model)
+    _check_ray(settings.ray)
     with ShardCollection(settings.out, info, room) as collection:
         notes = list(collection.notes)
         bar = tqdm(
@@ -259,13 +262,7 @@ class _Run:
             CollectionError: a block could not be written.
         """
         jobs = self._jobs()
-        workers = Workers(
-            min(self._settings.workers, len(jobs)),
-            setup,
-            self._settings.block_deadline,
-            retries=self._settings.retries,
-            note=self._note,
-        )
+        workers = self._workers(setup, len(jobs))
         started = time.monotonic()
         try:
             for job, content in workers.results(jobs, stopped):
@@ -276,6 +273,19 @@ class _Run:
             raise SimulateError(
                 f"{error}; {self._collection.recorded} trials are in {self._collection.folder}"
             ) from error
+
+    def _workers(self, setup: Callable[[], Any], jobs: int) -> Any:
+        settings = self._settings
+        options = {"retries": settings.retries, "note": self._note}
+        if settings.ray:
+            # many simulations need neither sockets nor what else this imports
+            from grasp_learning.simulation.ray_workers import RayWorkers
+
+            if isinstance(setup, SimulatorSetup) and setup.model:
+                setup = ShippedSetup(setup, Path(setup.model).read_bytes())
+            return RayWorkers(settings.ray, settings.workers, setup, settings.block_deadline, **options)
+        count = settings.workers or os.cpu_count() or 1
+        return Workers(min(count, jobs), setup, settings.block_deadline, **options)
 
     def _show(self, started: float) -> None:
         outcomes, recorded = self._collection.outcomes, self._collection.recorded
@@ -292,6 +302,17 @@ def _check_model(model: str) -> None:
         from grasp_learning.checkpoint import load_checkpoint
 
         load_checkpoint(model)
+
+
+def _check_ray(address: str) -> None:
+    """Raise SimulateError where Ray is wanted and not installed, before anything is made."""
+    if address:
+        from grasp_learning.simulation.ray_workers import check_ray
+
+        try:
+            check_ray()
+        except WorkerError as error:
+            raise SimulateError(str(error)) from None
 
 
 def format_report(report: SimulateReport) -> str:
@@ -325,7 +346,9 @@ def parse_arguments(arguments: Optional[Sequence[str]] = None) -> argparse.Names
     none: Dict[str, Any] = {"default": argparse.SUPPRESS}
     add("--trials", type=int, required=True, metavar="N", help="labelled trials that the folder shall hold", **none)
     add("--out", required=True, metavar="DIR", help="folder of the collection; made, or resumed", **none)
-    add("--workers", type=int, default=os.cpu_count() or 1, metavar="W", help="processes, best one a core")
+    help_of_workers = "processes, best one a core (default: one a core of this machine, or of Ray's cluster)"
+    add("--workers", type=int, metavar="W", help=help_of_workers, **none)
+    add("--ray", metavar="HOST:PORT", help="simulate on the machines of this Ray cluster, see docs/scale.md", **none)
     add("--seed", type=int, default=0, metavar="S", help="of every random choice")
     add("--mode", choices=("random", "staged", "best"), default=RANDOM, help="how grasps are chosen")
     add("--model", metavar="FILE", help="checkpoint, for the modes staged and best", **none)

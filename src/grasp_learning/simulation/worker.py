@@ -27,17 +27,17 @@ def serve(connection: Connection, parent: int) -> None:
         if os.getppid() != parent:
             sys.exit(1)
 
-    do, failure = _guarded(lambda: connection.recv()())
+    do, failure = guarded(lambda: connection.recv()())
     while True:
         job = connection.recv()
         if failure:
             connection.send((FAILED, failure))
             continue
-        result, problem = _guarded(lambda job=job: do(job, stop_where_orphaned))
+        result, problem = guarded(lambda job=job: do(job, stop_where_orphaned))
         connection.send((FAILED, problem) if problem else (DONE, result))
 
 
-def _guarded(function: Callable[[], Any]) -> Tuple[Any, str]:
+def guarded(function: Callable[[], Any]) -> Tuple[Any, str]:
     """The function's value, or what it raised in one line; it is printed in full where it was a surprise."""
     try:
         return function(), ""

@@ -14,7 +14,7 @@ from collections import Counter, deque
 from dataclasses import dataclass, field
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
-from typing import Any, Callable, Deque, Dict, Iterable, Iterator, List, Optional, Tuple
+from typing import Any, Callable, Deque, Dict, Iterable, Iterator, List, Mapping, Optional, Tuple
 
 from grasp_learning.simulation.worker import DONE
 
@@ -24,8 +24,9 @@ ONE_THREAD = {
     name: "1"
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "LP_NUM_THREADS")
 }
+_MODULE = "grasp_learning.simulation.worker"
 # -c would put the working directory, with whatever lies there, before the library
-_PROGRAM = "import sys; del sys.path[0]; from grasp_learning.simulation.worker import main; main()"
+_PROGRAM = "import sys; del sys.path[0]; from {} import main; main()"
 
 
 class WorkerError(RuntimeError):
@@ -46,6 +47,32 @@ class _Process:
         self.connection.close()
         self.popen.kill()
         self.popen.wait()
+
+
+def start_python(module: str, connection: Connection, env: Mapping[str, str], **options: Any) -> subprocess.Popen:
+    """Start the `main` of a module in a process of its own; its arguments are a connection's file and our process id.
+
+    Args:
+        connection: the process's end, which is closed here.
+        env: variables of the environment that it has besides ours.
+        options: more of Popen's.
+
+    Raises:
+        WorkerError: the system starts no more processes.
+    """
+    paths = os.pathsep.join(os.path.abspath(path) for path in sys.path)
+    try:
+        return subprocess.Popen(
+            [sys.executable, "-c", _PROGRAM.format(module), str(connection.fileno()), str(os.getpid())],
+            env={**os.environ, **env, "PYTHONPATH": paths},
+            stdin=subprocess.DEVNULL,
+            pass_fds=[connection.fileno()],
+            **options,
+        )
+    except OSError as error:
+        raise WorkerError(f"a worker cannot be started ({error.strerror}); try fewer workers") from error
+    finally:
+        connection.close()
 
 
 class Workers:
@@ -118,20 +145,12 @@ class Workers:
 
     def _start(self) -> _Process:
         ours, theirs = Pipe()
-        paths = os.pathsep.join(os.path.abspath(path) for path in sys.path)
         try:
-            popen = subprocess.Popen(
-                [sys.executable, "-c", _PROGRAM, str(theirs.fileno()), str(os.getpid())],
-                env={**os.environ, **ONE_THREAD, "PYTHONPATH": paths},
-                stdin=subprocess.DEVNULL,
-                pass_fds=[theirs.fileno()],
-                start_new_session=True,  # Ctrl-C is for the parent, which then ends its workers
-            )
-        except OSError as error:
+            # Ctrl-C is for the parent, which then ends its workers
+            popen = start_python(_MODULE, theirs, env=ONE_THREAD, start_new_session=True)
+        except WorkerError:
             ours.close()
-            raise WorkerError(f"a worker cannot be started ({error.strerror}); try fewer workers") from error
-        finally:
-            theirs.close()
+            raise
         process = _Process(popen, ours)
         self._processes.append(process)
         with contextlib.suppress(OSError):
