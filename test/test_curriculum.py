@@ -15,7 +15,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from training_samples import bar_dataset
+from training_samples import TINY_OPTIONS, bar_dataset
 
 from grasp_learning.curriculum import folder as folder_module
 from grasp_learning.curriculum import main as main_module
@@ -642,19 +642,10 @@ def test_a_tool_that_fails_tells_its_own_reason(tmp_path):
         real.model_facts(tmp_path / "m")
 
 
-TINY = """
-network: {fc6: 32, fc7: 16}
-weights: none
-batch_size: 8
-precision: fp32
-device: cpu
-"""
-
-
 @pytest.mark.timeout(300)
 def test_a_tiny_curriculum_from_nothing_to_a_guided_stage_survives_ctrl_c(tmp_path):
     """The real tools: simulate, export, train, collect with the network, finetune."""
-    (tmp_path / "tiny.yaml").write_text(TINY)
+    (tmp_path / "tiny.yaml").write_text(TINY_OPTIONS)
     # so few trials may all have failed: these patches of both classes come to whatever was collected
     bars = bar_dataset(tmp_path / "bars", train=8)
     out = tmp_path / "out"

@@ -7,6 +7,14 @@ from grasp_learning.dataset.schema import STORED_SIDE, PatchGeometry
 from grasp_learning.dataset.writer import write_dataset
 from grasp_learning.geometry import angle_difference, angle_to_bin
 
+# for train's --config: a network that learns nothing, at once
+TINY_OPTIONS = """
+network: {fc6: 32, fc7: 16}
+weights: none
+batch_size: 8
+precision: fp32
+device: cpu
+"""
 GEOMETRY = PatchGeometry(span=0.467, patch_size=378)
 
 
