@@ -38,8 +38,8 @@ class MadeUpPredictor:
     name = "made_up.safetensors"
     importance, best = Predictor.importance, Predictor.best
 
-    def __init__(self, patch=None, top=20, count=200):
-        self.settings = PredictorSettings(places={"count": count}, importance_top=top)
+    def __init__(self, patch=None, top=20, count=200, rerank=False):
+        self.settings = PredictorSettings(places={"count": count}, importance_top=top, rerank={"enabled": rerank})
         self.checkpoint = SimpleNamespace(info=SimpleNamespace(patch=patch or PatchGeometry()))
         self.top, self.count = top, count
 
@@ -48,8 +48,9 @@ class MadeUpPredictor:
         matrix[:, GOOD_BIN] = 0.1 + 0.8 * (places[:, 0] - places[:, 0].min()) / np.ptp(places[:, 0])
         exact = np.ones(len(places), bool)
         ranked = rank(places, matrix, exact, 10)
+        reorder = self.settings.rerank.enabled if rerank is None else rerank
         return Prediction(
-            places, matrix, exact, ranked[::-1] if rerank else ranked, patch_side, self.name, "c0de", 1, {}, self.top
+            places, matrix, exact, ranked[::-1] if reorder else ranked, patch_side, self.name, "c0de", 1, {}, self.top
         )
 
 
@@ -92,10 +93,10 @@ def test_importance_draws_among_the_likely_ones():
     assert min(scores) > 0.75 and len(set(scores)) > 15
 
 
-def test_best_takes_the_best_neighbourhood_and_not_the_best_entry():
-    step = draw("best")
-    best_ten = np.sort(step.prior.probabilities.max(axis=1))[-10]
-    assert step.value.score == pytest.approx(best_ten)
+@pytest.mark.parametrize("rerank, place", [(False, -1), (True, -10)])
+def test_best_takes_the_best_entry_or_where_it_re_ranks_the_best_neighbourhood(rerank, place):
+    step = draw("best", MadeUpPredictor(rerank=rerank))
+    assert step.value.score == pytest.approx(np.sort(step.prior.probabilities.max(axis=1))[place])
 
 
 def test_angles_can_be_uniform_in_their_bin():

@@ -1,7 +1,8 @@
 """Grasp samplers that a model guides (paper, sections III.D and IV.F).
 
 The model looks at places uniform in the region; "staged" draws one of the grasps it thinks likely, "best" takes the
-one whose neighbourhood it likes best. The whole matrix of probabilities goes with the grasp, for the record.
+best one, or the one whose neighbourhood it likes best. The whole matrix of probabilities goes with the grasp, for the
+record.
 """
 
 import abc
@@ -85,12 +86,13 @@ class ImportanceSampler(GuidedSampler):
 
 
 class BestSampler(GuidedSampler):
-    """Mode "best": the grasp with the best neighbourhood among the best (section IV.F)."""
+    """Mode "best": the best grasp, or that with the best neighbourhood, where the predictor re-ranks (section IV.F)."""
 
     name = "best"
 
     def _choose(self, image, places, side, rng):
-        prediction = self._predictor.predict(image, side, rng, places=places, rerank=True)
+        # whether neighbourhoods decide is a setting of the predictor
+        prediction = self._predictor.predict(image, side, rng, places=places)
         return prediction, self._predictor.best(prediction)
 
 

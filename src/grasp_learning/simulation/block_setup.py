@@ -11,10 +11,13 @@ from grasp_learning.sampling import GraspSampler, SamplerSettings, create_sample
 from grasp_learning.sim.objects import ObjectSpec
 from grasp_learning.simulation.blocks import BlockPlan, run_block
 
-if TYPE_CHECKING:  # with its planner it takes a second to load, which `simulate --help` need not wait for
+if TYPE_CHECKING:
+    from grasp_learning.predictor.settings import PredictorSettings
+
+    # with its planner it takes a second to load, which `simulate --help` need not wait for
     from grasp_learning.simulation.workcell import InProcessWorkcell, WorkcellSettings
 
-RANDOM = "random"
+RANDOM, BEST = "random", "best"
 
 
 @dataclass(frozen=True)
@@ -41,20 +44,20 @@ class SimulatorSetup:
         plan: of the simulation.
         kind: "gripper" or "arm".
         model: checkpoint of a guided simulation, else empty.
+        rerank: in mode best, neighbourhoods decide among the best grasps.
     """
 
     plan: BlockPlan
     kind: str
     model: str = ""
+    rerank: bool = True
 
     @property
     def settings_sha256(self) -> str:
         """Checksum of all settings on which trials depend: of the workcell, the sampler, and how a model is asked."""
         parts: List[Settings] = [workcell_settings(self.plan.pictures), SamplerSettings()]
         if self.model:
-            from grasp_learning.predictor.settings import PredictorSettings
-
-            parts.append(PredictorSettings())
+            parts.append(predictor_settings(self.plan.mode, self.rerank))
         return hashlib.sha256("\n".join(part.model_dump_json() for part in parts).encode()).hexdigest()
 
     def __call__(self) -> Callable[[Job, Callable[[], None]], bytes]:
@@ -71,7 +74,7 @@ class SimulatorSetup:
         def create(scene_seed: int, objects: List[ObjectSpec], sampler: GraspSampler, seed: int) -> "InProcessWorkcell":
             return create_workcell(self.kind, seed, objects, sampler, settings, scene_seed)
 
-        sampler = make_sampler(self.plan.mode, self.model)
+        sampler = make_sampler(self.plan.mode, self.model, self.rerank)
 
         def run(job: Job, between: Callable[[], None]) -> bytes:
             return run_block(self.plan, job.block, job.count, create, sampler, between)
@@ -110,8 +113,22 @@ def workcell_settings(pictures: str) -> "WorkcellSettings":
     return WorkcellSettings.model_validate({"pictures": pictures})
 
 
-def make_sampler(mode: str, model: str) -> GraspSampler:
+def predictor_settings(mode: str, rerank: bool) -> "PredictorSettings":
+    """How a mode asks its model.
+
+    Args:
+        rerank: see SimulatorSetup; other modes than best do not.
+    """
+    from grasp_learning.predictor.settings import PredictorSettings, RerankSettings
+
+    return PredictorSettings(rerank=RerankSettings(enabled=rerank and mode == BEST))
+
+
+def make_sampler(mode: str, model: str, rerank: bool = True) -> GraspSampler:
     """The sampler of a mode, with a model on one thread where the mode needs one.
+
+    Args:
+        rerank: see SimulatorSetup.
 
     Raises:
         ConfigError: the mode is unknown.
@@ -125,5 +142,5 @@ def make_sampler(mode: str, model: str) -> GraspSampler:
     from grasp_learning.predictor.predictor import Predictor
 
     torch.set_num_threads(1)  # a worker has one core
-    predictor: Any = Predictor(model)
+    predictor: Any = Predictor(model, predictor_settings(mode, rerank))
     return create_sampler(mode, SamplerSettings(), predictor=predictor)

@@ -52,6 +52,7 @@ class SimulateSettings(Settings):
         mode: random, staged (importance sampling) or best.
         model: checkpoint of a guided simulation.
         stage: of the curriculum; 0 in random mode, else 1, if it is not told.
+        rerank: in mode best, neighbourhoods decide among the best grasps (paper, section IV.F).
         objects: split of the catalogue, or all.
         kind: gripper (alone, fast) or arm (planned, as the robot would move).
         pictures: approach, or all pictures of a trial.
@@ -69,6 +70,7 @@ class SimulateSettings(Settings):
     mode: str = Field(RANDOM, pattern="^(random|staged|best)$")
     model: str = ""
     stage: Optional[int] = Field(None, ge=0)
+    rerank: bool = True
     objects: str = Field("train", pattern="^(train|test|all)$")
     kind: str = Field("gripper", pattern="^(gripper|arm)$")
     pictures: str = Field("approach", pattern="^(approach|all)$")
@@ -212,7 +214,7 @@ def simulate(
         SimulateError: the simulator failed.
     """
     began = time.monotonic()
-    setup = setup or SimulatorSetup(settings.plan, settings.kind, settings.model)
+    setup = setup or SimulatorSetup(settings.plan, settings.kind, settings.model, settings.rerank)
     info, room = collection_info(settings, setup.settings_sha256), int(settings.minimum_free_gb * 1e9)
     # before anything slow, and before a folder is made
     check_usable(settings.out, {key: getattr(info, key) for key in INPROCESS_KIND}, room)
@@ -353,6 +355,13 @@ def parse_arguments(arguments: Optional[Sequence[str]] = None) -> argparse.Names
     add("--mode", choices=("random", "staged", "best"), default=RANDOM, help="how grasps are chosen")
     add("--model", metavar="FILE", help="checkpoint, for the modes staged and best", **none)
     add("--stage", type=int, metavar="K", help="of the curriculum (default: 0 in random mode, else 1)", **none)
+    add(
+        "--no-rerank",
+        dest="rerank",
+        action="store_false",
+        help="mode best without re-ranking by neighbourhoods",
+        **none,
+    )
     add("--objects", choices=("train", "test", "all"), default="train", help="objects of the catalogue to draw from")
     add("--kind", choices=("gripper", "arm"), default="gripper", help="the gripper alone, or the whole planned arm")
     add("--pictures", choices=("approach", "all"), default="approach", help="pictures of a trial that are kept")
