@@ -14,6 +14,7 @@ from grasp_learning.experiments.errors import ExperimentError
 from grasp_learning.experiments.folder import load_record
 from grasp_learning.experiments.plan import Plan
 from grasp_learning.experiments.results import Figure
+from grasp_learning.experiments.step import closure
 from grasp_learning.summary import wilson_interval
 
 
@@ -56,7 +57,7 @@ class Findings:
 
     def seconds(self, names: List[str]) -> float:
         """How long steps and all that they need ran (s)."""
-        records = [load_record(self._places, step.name) for step in self.plan.closure(names)]
+        records = [load_record(self._places, step.name) for step in closure(self.plan.steps, names)]
         return sum(record.done.seconds for record in records if record is not None and record.done is not None)
 
     def counts(self, step: str) -> Tuple[int, int]:

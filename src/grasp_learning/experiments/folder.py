@@ -8,7 +8,7 @@ import contextlib
 import json
 import os
 from pathlib import Path
-from typing import Any, Dict, Optional
+from typing import Any, Dict, Mapping, Optional
 
 from pydantic import Field
 
@@ -157,7 +157,7 @@ class ExperimentsFolder:
             )
         return checksum
 
-    def check_needs(self, step: Step, steps: Dict[str, Step]) -> None:
+    def check_needs(self, step: Step, steps: Mapping[str, Step]) -> None:
         """Raise if a step is made from other results than those that are there now.
 
         Raises:

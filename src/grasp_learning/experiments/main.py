@@ -132,7 +132,7 @@ class Experiments:
         self._folder, self._say = folder, say
         self._plan = Plan(folder.path, profile, options)
         self._targets: Dict[str, List[str]] = {each.id: each.steps(self._plan) for each in EXPERIMENTS}
-        self._runner = Runner(folder, self._plan, self._announce, self._step_ended)
+        self._runner = Runner(folder, self._plan.steps, 60 * profile.stall_minutes, say, self._step_ended)
         old = results.load_run(folder.path)
         if old is not None and old.profile != name:
             raise ExperimentError(
@@ -199,9 +199,6 @@ class Experiments:
         with self._folder.explained():
             results.save(self._folder.path, result)
         self._say(format_result(result))
-
-    def _announce(self, text: str) -> None:
-        self._say(text)
 
     def _step_ended(self, name: str, seconds: float) -> None:
         self._bar.update()

@@ -15,7 +15,7 @@ from grasp_learning.curriculum.tools import export_command, python_command, simu
 from grasp_learning.experiments.places import LOG_FILE, Places
 from grasp_learning.experiments.profile import Profile
 from grasp_learning.experiments.step import Counted, Step
-from grasp_learning.storage import TRIALS_FILE, count_trials
+from grasp_learning.storage import TRIALS_FILE
 
 BASELINES = ("heuristic-eigenvector", "heuristic-limit", "heuristic-best", "knn", "svm")
 TEST_SETS = ("test_novel", "test_seen")
@@ -79,17 +79,6 @@ class Plan:
     def last(self) -> str:
         """Name of the training of the last stage."""
         return f"stage{self.profile.stages}"
-
-    def closure(self, names: Iterable[str]) -> List[Step]:
-        """Steps with all that they need, in an order in which they can be run."""
-        wanted = set()
-        pending = list(names)
-        while pending:
-            name = pending.pop()
-            if name not in wanted:
-                wanted.add(name)
-                pending.extend(self.steps[name].needs)
-        return [step for name, step in self.steps.items() if name in wanted]
 
     def add_evaluation(
         self, name: str, models: Sequence[str], methods: Sequence[str] = (), keys: Sequence[str] = ()
@@ -371,22 +360,6 @@ class Plan:
 def gamma_name(gamma: float) -> str:
     """Name of the training of stage 1 with another Gamma."""
     return f"gamma{gamma:g}".replace(".", "_")
-
-
-def made_so_far(step: Step) -> int:
-    """Pieces of a step that are there.
-
-    Raises:
-        CollectionError: its collection is damaged.
-    """
-    if step.counted is None:
-        return 0
-    if step.counted.file.name == TRIALS_FILE:
-        return count_trials(step.counted.file.parent)
-    try:
-        return step.counted.file.read_bytes().count(b"\n")
-    except FileNotFoundError:
-        return 0
 
 
 def _step_of(model: str) -> str:

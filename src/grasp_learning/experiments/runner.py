@@ -2,7 +2,7 @@
 
 import time
 from pathlib import Path
-from typing import Callable, Dict, Iterable, List, Optional
+from typing import Callable, Dict, Iterable, List, Mapping, Optional
 
 from tqdm import tqdm
 
@@ -11,8 +11,7 @@ from grasp_learning.curriculum.tools import count_lines, newest
 from grasp_learning.experiments.errors import ExperimentError, StepFailed
 from grasp_learning.experiments.folder import ExperimentsFolder
 from grasp_learning.experiments.places import LOG_FILE
-from grasp_learning.experiments.plan import Plan, made_so_far
-from grasp_learning.experiments.step import Step
+from grasp_learning.experiments.step import Step, closure, made_so_far
 
 
 class Runner:
@@ -20,7 +19,8 @@ class Runner:
 
     Args:
         folder: held by this process.
-        plan: of the steps.
+        steps: all that there are, each behind those that it needs.
+        stall: a step whose files do not change for so long is given up (s).
         say: takes lines for the person who watches.
         on_step: called with name and seconds after each step that was run.
 
@@ -31,11 +31,13 @@ class Runner:
     def __init__(
         self,
         folder: ExperimentsFolder,
-        plan: Plan,
+        steps: Mapping[str, Step],
+        stall: float,
         say: Callable[[str], None] = print,
         on_step: Callable[[str, float], None] = lambda name, seconds: None,
     ):
-        self._folder, self._plan, self._say, self._on_step = folder, plan, say, on_step
+        self._folder, self._steps, self._stall = folder, steps, stall
+        self._say, self._on_step = say, on_step
         self._failed: Dict[str, StepFailed] = {}
         self.place = "the start"
 
@@ -45,9 +47,9 @@ class Runner:
         Raises:
             ExperimentError: a step was begun with other settings or from other results.
         """
-        for step in self._plan.closure(names):
+        for step in closure(self._steps, names):
             self._folder.check_settings(step)
-            self._folder.check_needs(step, self._plan.steps)
+            self._folder.check_needs(step, self._steps)
 
     def pending(self, names: Iterable[str]) -> List[Step]:
         """The steps that have to be run, in order: what only steps that have been done need may be gone.
@@ -58,11 +60,11 @@ class Runner:
         wanted = set()
         stack = list(names)
         while stack:
-            step = self._plan.steps[stack.pop()]
+            step = self._steps[stack.pop()]
             if step.name not in wanted and self._folder.checksum(step) is None:
                 wanted.add(step.name)
                 stack.extend(step.needs)
-        return [step for name, step in self._plan.steps.items() if name in wanted]
+        return [step for name, step in self._steps.items() if name in wanted]
 
     def bring(self, names: Iterable[str]) -> None:
         """Run what is left of steps and of those that they need.
@@ -83,8 +85,8 @@ class Runner:
     def _run(self, step: Step) -> None:
         self.place = f"step {step.name}"
         log = self._folder.places.step(step.name) / LOG_FILE
-        self._folder.check_needs(step, self._plan.steps)
-        self._folder.begin(step, {name: self._folder.checksum(self._plan.steps[name]) for name in step.needs})
+        self._folder.check_needs(step, self._steps)
+        self._folder.begin(step, {name: self._folder.checksum(self._steps[name]) for name in step.needs})
         start = time.monotonic()
         try:
             with self._folder.explained():
@@ -118,7 +120,7 @@ class Runner:
                 ended = run_child(
                     command,
                     log,
-                    60 * self._plan.profile.stall_minutes,
+                    self._stall,
                     lambda: newest(folder),
                     on_poll,
                     [self._folder.lock],

@@ -4,9 +4,10 @@ import shlex
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Tuple
 
-from grasp_learning.curriculum.tools import python_command
+from grasp_learning.curriculum.tools import count_lines, python_command
+from grasp_learning.storage import TRIALS_FILE, count_trials
 
 INTERPRETED = len(python_command("x"))  # arguments before those of the tool
 
@@ -66,3 +67,33 @@ def typed(tool: str, command: List[str], out: Path) -> str:
         # what is no command of the package is a module of it
         words = f"python -m grasp_learning.{tool} " if "." in tool else f"rosrun grasp_learning {tool} "
     return words + " ".join(shlex.quote(argument.replace(f"{out}/", "")) for argument in arguments)
+
+
+def closure(steps: Mapping[str, Step], names: Iterable[str]) -> List[Step]:
+    """Steps with all that they need, in an order in which they can be run.
+
+    Args:
+        steps: all that there are, each behind those that it needs.
+        names: of those that are wanted.
+    """
+    wanted = set()
+    pending = list(names)
+    while pending:
+        name = pending.pop()
+        if name not in wanted:
+            wanted.add(name)
+            pending.extend(steps[name].needs)
+    return [step for name, step in steps.items() if name in wanted]
+
+
+def made_so_far(step: Step) -> int:
+    """Pieces of a step that are there.
+
+    Raises:
+        CollectionError: its collection is damaged.
+    """
+    if step.counted is None:
+        return 0
+    if step.counted.file.name == TRIALS_FILE:
+        return count_trials(step.counted.file.parent)
+    return count_lines(step.counted.file)
