@@ -138,7 +138,7 @@ def test_the_kinect_sees_no_region_in_a_bin_and_one_on_the_table():
         image, millimetres = renderer.kinect(world.data)
         return image, np.where(millimetres > 0, millimetres * np.float32(0.001), np.float32(np.nan))
 
-    arms = np.zeros(look()[1].shape, bool)
+    arms = np.zeros(look()[1].shape, np.uint8)
     finder.learn([look()[0] for _ in range(5)])
     world.place("kept", (BINS.left.x, BINS.left.y - 0.1, BINS.left.rim))
     world.step(500)
