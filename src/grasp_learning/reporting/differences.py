@@ -9,6 +9,7 @@ from grasp_learning.robot_description import GAP_CLOSED, GAP_OPEN
 from grasp_learning.sim.cameras import CameraSettings
 from grasp_learning.sim.objects import DENSITY_RANGE, FRICTION_RANGE, MASS_RANGE, catalogue
 from grasp_learning.sim.world import WorldSettings
+from grasp_learning.simulation.simulate import SimulateSettings
 
 
 def differences() -> List[Tuple[str, str]]:
@@ -17,18 +18,20 @@ def differences() -> List[Tuple[str, str]]:
     masses = f"{1000 * MASS_RANGE[0]:.0f} to {1000 * MASS_RANGE[1]:.0f} g"
     densities = f"{DENSITY_RANGE[0]:.0f} to {DENSITY_RANGE[1]:.0f} kg/m³"
     camera = CameraSettings()
+    simulated = SimulateSettings.model_fields
+    trials, objects = (simulated[name].default for name in ("trials_per_scene", "objects_per_scene"))
     return [
         (
             "Objects",
             f"{train} objects to learn from and {test} held-out ones are put together from boxes, cylinders, capsules, "
             f"ellipsoids and spheres. They are rigid and evenly dense ({densities}, {masses}), with a sliding friction "
-            f"of {FRICTION_RANGE[0]} to {FRICTION_RANGE[1]}. Nothing bends, tears, shines or is transparent.",
+            f"of {FRICTION_RANGE[0]} to {FRICTION_RANGE[1]}. Nothing bends, tears, mirrors or is transparent.",
         ),
         (
             "Contacts",
-            f"MuJoCo computes them at steps of {1000 * WorldSettings().time_step:g} ms with soft constraints; the "
-            "fingertips are rigid boxes, and friction is Coulomb's with one number a pair. How things slip, tip and "
-            "wedge themselves is less varied than on a table.",
+            f"MuJoCo computes them at steps of {1000 * WorldSettings().time_step:g} ms with soft constraints. The "
+            "fingertips are boxes without the give of rubber, and friction is Coulomb's, with constants for each "
+            "object. How things slip, tip and wedge themselves is less varied than on a table.",
         ),
         (
             "The arm's precision",
@@ -51,8 +54,9 @@ def differences() -> List[Tuple[str, str]]:
         ),
         (
             "The table",
-            "Objects are laid out anew after a number of trials (25, unless told otherwise), and what falls off the "
-            "table is put back. In the paper people placed the objects, and what fell off was gone.",
+            f"Without ROS, other objects are laid out after {trials} trials, "
+            f"{objects} at a time, unless told otherwise; what falls off the table is put back. In "
+            "the paper people placed the objects, and what rolled off was gone.",
         ),
         (
             "Starting weights",

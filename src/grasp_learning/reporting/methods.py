@@ -3,7 +3,7 @@
 from typing import List, Optional, Sequence
 
 from grasp_learning.evaluation.results import Evaluation, Group, Interval, MethodResult
-from grasp_learning.reporting.headline import NETWORK, NOVEL, TABLE2, points, told
+from grasp_learning.reporting.headline import NETWORK, NOVEL, TABLE2, method_name, points, told
 from grasp_learning.reporting.parts import Cell, Picture, Section, Table
 from grasp_learning.reporting.plots import Line, Point, dots, lines
 from grasp_learning.reporting.sources import Sources
@@ -79,7 +79,7 @@ def _row(result: MethodResult) -> List[Cell]:
         duration(result.fit_seconds) if result.train_samples else "–",
     ]
     parameters = ", ".join(f"{key} {value}" for key, value in result.parameters.items())
-    head = Cell(result.method + (" *" if result.optimistic else ""), parameters, head=True)
+    head = Cell(method_name(result.method) + (" *" if result.optimistic else ""), parameters, head=True)
     return [head, *(Cell(value, number=True) for value in values)]
 
 
@@ -98,8 +98,12 @@ def _calibration(split: str, results: Sequence[MethodResult]) -> Optional[Pictur
             continue
         bins = [each for each in result.calibration.bins if each.samples and each.rate.value is not None]
         ends = [(each.rate.low, each.rate.high) for each in bins]
-        series.append(Line(result.method, [each.mean_score for each in bins], [each.rate.value for each in bins], ends))
-        said.append(f"{result.method}: expected calibration error {result.calibration.error:.3f}")
+        series.append(
+            Line(
+                method_name(result.method), [each.mean_score for each in bins], [each.rate.value for each in bins], ends
+            )
+        )
+        said.append(f"{method_name(result.method)}: expected calibration error {result.calibration.error:.3f}")
     if not series:
         return None
     png = lines(series, "grasps that held", "predicted probability", diagonal=True)
@@ -113,8 +117,10 @@ def _precision(split: str, results: Sequence[MethodResult]) -> Optional[Picture]
         if not result.curve:
             continue
         points_ = sorted(result.curve, key=lambda point: point.recall)
-        series.append(Line(result.method, [each.recall for each in points_], [each.precision for each in points_]))
-        said.append(f"{result.method}: average precision {_decimal(result.average_precision.value)}")
+        series.append(
+            Line(method_name(result.method), [each.recall for each in points_], [each.precision for each in points_])
+        )
+        said.append(f"{method_name(result.method)}: average precision {_decimal(result.average_precision.value)}")
     if not series:
         return None
     png = lines(series, "precision", "recall", level=0.5)
@@ -129,7 +135,8 @@ def _objects(split: str, results: Sequence[MethodResult]) -> Optional[Picture]:
         return None
     groups = sorted(best.objects, key=lambda group: group.accuracy.value or 0.0, reverse=True)
     marks = [_mark(group) for group in groups]
-    caption = f"{best.method} on {_where(split)} by nearest object (patches in brackets), with Wilson's 95 % intervals."
+    name = method_name(best.method)
+    caption = f"{name} on {_where(split)} by nearest object (patches in brackets), with Wilson's 95 % intervals."
     said = "; ".join(f"{group.name} {told(group.accuracy)}" for group in groups if group.accuracy.value is not None)
     png = dots(marks, "predicted right", chance=0.5)
     return Picture(f"objects_{split}", png, f"Accuracy by object. {said}.", caption)
@@ -156,7 +163,13 @@ def _differences(found: Evaluation) -> Optional[Table]:
                 comparison = found.compare(first, second, split)
             except KeyError:
                 continue
-            rows.append([Cell(f"{second} over {first}", head=True), Cell(_where(split)), Cell(points(comparison))])
+            rows.append(
+                [
+                    Cell(f"{method_name(second)} over {method_name(first)}", head=True),
+                    Cell(_where(split)),
+                    Cell(points(comparison)),
+                ]
+            )
     return Table("Each method over the next worse one, on the same patches", ["", "on", "lead"], rows) if rows else None
 
 
@@ -169,8 +182,8 @@ def _breakdown(found: Evaluation, splits: Sequence[str]) -> List[Table]:
             continue
         where = _where(split)
         bins = [group.model_copy(update={"name": f"{10 * int(group.name)}°"}) for group in best.bins if group.samples]
-        tables.append(_groups(f"{best.method} on {where} by angle", "angle", bins))
-        tables.append(_groups(f"{best.method} on {where} by nearest object", "object", best.objects))
+        tables.append(_groups(f"{method_name(best.method)} on {where} by angle", "angle", bins))
+        tables.append(_groups(f"{method_name(best.method)} on {where} by nearest object", "object", best.objects))
     return [table for table in tables if table.rows]
 
 

@@ -7,7 +7,7 @@ a marker of its own, so that a print in grey says the same.
 import io
 import textwrap
 from dataclasses import dataclass, field
-from typing import List, Optional, Sequence, Tuple
+from typing import Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -68,7 +68,7 @@ def dots(points: Sequence[Point], axis: str, unit: str = SHARE, chance: Optional
 
     Args:
         axis: what the numbers are.
-        chance: where a line says what guessing gives.
+        chance: where a line says what guessing gives; without one the axis begins at 0.
 
     Returns:
         The PNG's bytes.
@@ -87,8 +87,8 @@ def dots(points: Sequence[Point], axis: str, unit: str = SHARE, chance: Optional
     _scatter(axes, [(p.paper, y) for p, y in zip(points, places)], PAPER_COLOUR, "D", "the paper", filled=False)
     axes.set_yticks(places, labels)
     axes.set_ylim(-0.7, len(points) - 0.3)
-    if unit != SHARE:
-        axes.set_xlim(left=0)  # half of a count is to look like a half
+    if chance is None:
+        axes.set_xlim(left=0)  # half as much is to look like half as much
     axes.set_xlabel(axis)
     axes.grid(axis="x", color=GRID)
     _scale(axes.xaxis, unit)
@@ -96,51 +96,80 @@ def dots(points: Sequence[Point], axis: str, unit: str = SHARE, chance: Optional
     return _png(canvas)
 
 
-def curves(series: Sequence[Curve], axis: str, across: str, unit: str = SHARE, chance: Optional[float] = None) -> bytes:
-    """Curves over a number, the steps of it evenly apart; the paper's points are dashed.
+def curves(
+    series: Sequence[Curve],
+    axis: str,
+    across: str,
+    chance: Optional[float] = None,
+    growing: bool = False,
+) -> bytes:
+    """Curves of shares over a number; the paper's points are empty and dashed.
 
     Args:
         axis: what the numbers are.
         across: what they are drawn over.
+        growing: twice as much is one step to the right; otherwise the values are evenly apart.
 
     Returns:
         The PNG's bytes.
     """
     steps = sorted({point.x for curve in series for point in curve.points})
+    places = _places(steps, growing)
+    span = max(1.0, places[-1] - places[0])
     canvas, axes = _canvas(4.4)
     if chance is not None:
         axes.axhline(chance, color=PAPER_COLOUR, linewidth=1, linestyle=":", label="chance")
     for index, curve in enumerate(series):
-        _curve(axes, curve, steps, index)
-    axes.set_xticks(range(len(steps)), [f"{step:,.0f}" if step == int(step) else f"{step:g}" for step in steps])
-    axes.set_xlim(-0.4, len(steps) - 0.6)
+        # intervals at one place would hide each other
+        shift = 0.012 * span * (index - (len(series) - 1) / 2)
+        _curve(axes, curve, dict(zip(steps, places)), index, shift)
+    marked = _readable(places)
+    texts = [f"{step:,.0f}" if step == int(step) else f"{step:g}" for step in steps]
+    axes.set_xticks([places[index] for index in marked], [texts[index] for index in marked])
+    axes.set_xlim(places[0] - 0.06 * span, places[-1] + 0.06 * span)
     axes.set_xlabel(across)
     axes.set_ylabel(axis)
     axes.grid(axis="y", color=GRID)
-    _scale(axes.yaxis, unit)
+    if chance is None:
+        axes.set_ylim(bottom=0)
+    _scale(axes.yaxis, SHARE)
     _legend(canvas, axes)
     return _png(canvas)
 
 
-def _curve(axes, curve: Curve, steps: Sequence[float], index: int) -> None:
+def _places(steps: Sequence[float], growing: bool) -> List[float]:
+    """Where steps lie on the axis, from 0; nothing at all lies as far from the first as half of that would."""
+    if not growing:
+        return [float(index) for index in range(len(steps))]
+    smallest = min((step for step in steps if step > 0), default=1.0)
+    return [float(np.log2(step / smallest)) + 1 if step > 0 else 0.0 for step in steps]
+
+
+def _readable(places: Sequence[float]) -> List[int]:
+    """Which places get a label, so that labels do not overlap; the last one always does."""
+    gap = (places[-1] - places[0]) / 9
+    kept = [len(places) - 1]
+    for index in range(len(places) - 2, -1, -1):
+        if places[kept[-1]] - places[index] >= gap:
+            kept.append(index)
+    return kept[::-1]
+
+
+def _curve(axes, curve: Curve, places: Dict[float, float], index: int, shift: float) -> None:
     colour, marker = COLOURS[index % len(COLOURS)], MARKERS[index % len(MARKERS)]
-    shift = 0.06 * (index % 3 - 1)  # intervals at one place would hide each other
-    own = [point for point in sorted(curve.points, key=lambda point: point.x) if point.value is not None]
+    ordered = sorted(curve.points, key=lambda point: point.x)
+    own = [point for point in ordered if point.value is not None]
+    for point in own:
+        _interval(axes, point, colour, lambda a, b, x=places[point.x] + shift: ([x, x], [a, b]))
+    line = {"color": colour, "marker": marker}
     if own:
-        places = [steps.index(point.x) + shift for point in own]
-        for place, point in zip(places, own):
-            _interval(axes, point, colour, lambda a, b, x=place: ([x, x], [a, b]))
-        axes.plot(
-            places, [p.value for p in own], color=colour, marker=marker, linewidth=1.5, label=f"{curve.name}, here"
-        )
-    paper = [point for point in sorted(curve.points, key=lambda point: point.x) if point.paper is not None]
+        own_places = [places[point.x] + shift for point in own]
+        axes.plot(own_places, [point.value for point in own], linewidth=1.5, label=f"{curve.name}, here", **line)
+    paper = [point for point in ordered if point.paper is not None]
     if paper:
-        axes.plot(
-            [steps.index(point.x) - shift for point in paper],
-            [point.paper for point in paper],
-            **{"color": colour, "marker": marker, "markerfacecolor": "white", "linestyle": "--", "linewidth": 1},
-            label=f"{curve.name}, the paper",
-        )
+        line.update({"markerfacecolor": "white", "linestyle": "--"})
+        paper_places = [places[point.x] for point in paper]
+        axes.plot(paper_places, [point.paper for point in paper], linewidth=1, label=f"{curve.name}, the paper", **line)
 
 
 def lines(
@@ -203,7 +232,7 @@ def _scatter(axes, pairs, colour: str, marker: str, name: str, filled: bool = Tr
 
 
 def _scale(axis, unit: str) -> None:
-    axis.set_major_locator(MaxNLocator(nbins=6, min_n_ticks=3))
+    axis.set_major_locator(MaxNLocator(nbins=6, min_n_ticks=3, steps=[1, 2, 5, 10]))
     if unit == SHARE:
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.4g} %"))
 

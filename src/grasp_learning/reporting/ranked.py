@@ -18,6 +18,7 @@ from grasp_learning.storage_errors import CollectionError, PictureError
 
 PICTURES = 12  # of the collection, evenly apart
 EACH = 2  # patches of a picture, ranked and random ones
+RESCORED = 96  # places of a picture that are evaluated exactly: among fewer all may be on one object
 ID, TITLE = "ranked", "Fig. 6: highly ranked patches and random ones"
 QUESTION = (
     "What does the network look for? From {count} wrist pictures of {collection}, evenly apart, 800 places each are "
@@ -92,12 +93,13 @@ def compare_patches(model: Path, collection: Path, seed: int = 0) -> Patches:
     """
     from grasp_learning.predictor.errors import PredictionError
     from grasp_learning.predictor.predictor import Predictor
-    from grasp_learning.predictor.settings import PredictorSettings
+    from grasp_learning.predictor.settings import DenseSettings, PredictorSettings
 
     lines = list(trials_of(collection))
     if not lines:
         raise CollectionError(f"{collection}: holds no trials yet; run the experiments again, which go on")
-    predictor, source = Predictor(model), PictureSource(collection)
+    settings = PredictorSettings(count=RESCORED, dense=DenseSettings(rescored=RESCORED))
+    predictor, source = Predictor(model, settings), PictureSource(collection)
     found, random = [], []
     used, problem = 0, None
     for place in spread(len(lines), PICTURES):
@@ -105,7 +107,7 @@ def compare_patches(model: Path, collection: Path, seed: int = 0) -> Patches:
         side = line["patch_size"]
         try:
             picture = source.approach(line)
-            answer = predictor.predict(picture, side, rng, path="dense", rerank=False, count=PredictorSettings().count)
+            answer = predictor.predict(picture, side, rng)
         except (PictureError, PredictionError) as error:
             problem = error
             continue

@@ -6,6 +6,7 @@ from typing import Optional
 from grasp_learning.experiments.results import Figure
 
 SHARE = "share"  # unit of a part of 1, shown in percent
+SECONDS = "seconds"
 NOTHING = "not measured"
 
 
@@ -15,6 +16,8 @@ def number(value: Optional[float], unit: str = SHARE) -> str:
         return NOTHING
     if unit == SHARE:
         return f"{share(value)} %"
+    if unit == SECONDS:
+        return duration(value)
     return f"{plain(value)} {unit}".rstrip()
 
 
