@@ -4,7 +4,7 @@ import numpy as np
 from training_samples import GEOMETRY, bar_rows
 
 from grasp_learning.dataset.writer import write_dataset
-from grasp_learning.evaluation.method import Method
+from grasp_learning.evaluation.method import Method, MethodError
 
 PER_SCENE = 5
 
@@ -125,3 +125,24 @@ class Broken(Method):
 
     def parameters(self):
         return {"how": object()} if self.how == "json" else {}
+
+
+class Forgetful(Learner):
+    """Cannot take its own state over."""
+
+    name = "forgetful"
+
+    def restore(self, state):
+        raise MethodError("forgetful: not such a state")
+
+
+class OneWay(Method):
+    """Gives a state, but takes none."""
+
+    name = "one way"
+
+    def scores(self, samples):
+        return np.zeros(len(samples))
+
+    def state(self):
+        return {}

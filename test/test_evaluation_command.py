@@ -6,7 +6,7 @@ from pathlib import Path
 import evaluation_samples
 import numpy as np
 import pytest
-from evaluation_samples import Fickle, Learner, Oracle, placed_dataset
+from evaluation_samples import Fickle, Forgetful, Learner, Oracle, placed_dataset
 from model_samples import save_model
 
 from grasp_learning.evaluation.evaluate import main
@@ -36,7 +36,8 @@ def model(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def _uncounted():
-    Learner.fitted = Learner.asked = Learner.restored = Fickle.fitted = Fickle.asked = Fickle.restored = 0
+    for kind in (Learner, Fickle, Forgetful):
+        kind.fitted = kind.asked = kind.restored = 0
     Fickle.interrupted = True
 
 
@@ -206,6 +207,14 @@ def test_a_damaged_cache_is_made_anew(data, tmp_path):
     again = evaluate(settings(data, "Learner"), tmp_path)
     assert Learner.fitted == 2
     assert again.results[0].accuracy == first.results[0].accuracy
+
+
+def test_a_state_that_cannot_be_taken_over_is_learnt_again(data, tmp_path):
+    evaluate(settings(data, "Forgetful", splits=["test_novel"]), tmp_path)
+    evaluate(settings(data, "Forgetful"), tmp_path)
+    assert Forgetful.fitted == 2
+    with pytest.raises(MethodError, match=r"one way: has state\(\), but no restore\(\)"):
+        evaluate(settings(data, "OneWay"), tmp_path)
 
 
 def test_same_seed_same_figures(data, tmp_path):

@@ -144,18 +144,23 @@ def _evaluate_explained(settings: "EvaluationSettings", out: str) -> str:
 
 def main(arguments: Optional[Sequence[str]] = None) -> int:
     """Run the command; a problem ends it with one line on stderr and exit code 1, wrong use with 2, Ctrl-C with 130."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        return _run(given)
+    except KeyboardInterrupt:
+        print(f"evaluate: stopped; to go on: evaluate {shlex.join(given)}", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _run(given: List[str]) -> int:
+    parsed = parse_arguments(given)
     from grasp_learning.evaluation.results import EvaluationError
 
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    parsed = parse_arguments(given)
     try:
         print(_evaluate_explained(settings_of(parsed, ["evaluate", *given]), parsed.out))
     except (ConfigError, EvaluationError) as error:
         print(f"evaluate: {' '.join(str(error).split())}", file=sys.stderr)
         return WRONG_USE if isinstance(error, ConfigError) else 1
-    except KeyboardInterrupt:
-        print(f"evaluate: stopped; to go on: evaluate {shlex.join(given)}", file=sys.stderr)
-        return INTERRUPTED
     return 0
 
 

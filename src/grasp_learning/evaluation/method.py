@@ -77,9 +77,9 @@ class Method(abc.ABC):
         """Take over what :meth:`state` gave, in place of fitting.
 
         Raises:
-            MethodError: that is not such a state.
+            MethodError: that is not such a state; the method is fitted anew.
         """
-        raise MethodError(f"{self.name}: has a state, but cannot take one over; write its restore()")
+        raise MethodError(f"{self.name}: has no state to take over")
 
 
 # spec -> where its class is, and the options that make it that method

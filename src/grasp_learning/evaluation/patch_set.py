@@ -267,7 +267,7 @@ def _small_columns(path: Path) -> pa.Table:
 def _arrays(table: pa.Table) -> Dict[str, np.ndarray]:
     columns = {name: _repeated(table[name]) for name in _REPEATED}
     columns["trial_id"] = _objects(table["trial_id"].to_pylist())
-    columns["objects"] = _objects([None if near is None else tuple(near) for near in table["objects"].to_pylist()])
+    columns["objects"] = _near(table["objects"])
     for name in ("angle", "bin", "label", "stage"):
         columns[name] = table[name].to_numpy()
     # a dataset without these columns has margins, and does not know how large its patches were in the pictures
@@ -289,6 +289,15 @@ def _repeated(column: pa.ChunkedArray) -> np.ndarray:
     encoded = column.combine_chunks().dictionary_encode()
     values = _objects([*encoded.dictionary.to_pylist(), None])
     return values[encoded.indices.fill_null(len(values) - 1).to_numpy(zero_copy_only=False)]
+
+
+def _near(column: pa.ChunkedArray) -> np.ndarray:
+    """(n,) of tuples, whose names are one object each."""
+    result = np.empty(len(column), object)
+    rows = (row for chunk in column.chunks for row in chunk.to_pylist())  # a chunk at a time: text takes much room
+    for place, near in enumerate(rows):
+        result[place] = None if near is None else tuple(map(sys.intern, near))
+    return result
 
 
 def _objects(values: List[Any]) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 import json
 import time
-from typing import Any, Dict, List, Mapping, NamedTuple, Sequence
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
 
 import numpy as np
 from pydantic import Field
@@ -96,6 +96,7 @@ class Scorer:
     ):
         self._candidate, self._method = candidate, candidate.method
         self._folder, self._sets, self._seed, self._progress = folder, sets, seed, progress
+        _check_restorable(candidate.method)
         spec = candidate.spec.spec
         self._facts: Dict[str, Any] = {
             # a network is the same wherever its file lies: its parameters hold its SHA-256
@@ -108,7 +109,7 @@ class Scorer:
         if candidate.learns:
             identities = {"train": sets.train.identity, "validation": sets.validation.identity}
             self._facts.update(identities, seed=seed)
-        self._fit_seconds = -1.0
+        self._fit_seconds: Optional[float] = None  # until it is fitted
 
     def scored(self, test: BalancedTest) -> Scored:
         """Scores of a test set.
@@ -140,16 +141,11 @@ class Scorer:
         return Scored(scores, **meta)
 
     def _fit(self) -> None:
-        if self._fit_seconds >= 0:
-            return
-        self._fit_seconds = 0.0
-        if not self._candidate.learns:
+        if self._fit_seconds is not None:
             return
         key = key_of(**self._facts)
-        kept = self._folder.load(FITTED, key)
-        if kept is not None and META in kept:
-            self._fit_seconds = meta_of(kept)["seconds"]
-            self._method.restore({name: values for name, values in kept.items() if name != META})
+        if not self._candidate.learns or self._restored(key):
+            self._fit_seconds = self._fit_seconds or 0.0
             return
         if not len(self._sets.train):
             raise DatasetError(f"{self._method.name}: there is no patch to learn from; export trials to split 'train'")
@@ -159,6 +155,24 @@ class Scorer:
         state = self._method.state()
         if state is not None:
             self._folder.save(FITTED, key, with_meta({"seconds": self._fit_seconds}, **_plain(self._method, state)))
+
+    def _restored(self, key: str) -> bool:
+        """Whether the method took over what it had learnt before."""
+        kept = self._folder.load(FITTED, key)
+        if kept is None or META not in kept:
+            return False
+        try:
+            self._method.restore({name: values for name, values in kept.items() if name != META})
+        except MethodError:
+            return False  # it was not whole: learn again
+        self._fit_seconds = meta_of(kept)["seconds"]
+        return True
+
+
+def _check_restorable(method: Method) -> None:
+    kind = type(method)
+    if kind.state is not Method.state and kind.restore is Method.restore:
+        raise MethodError(f"{method.name}: has state(), but no restore() to take it over; write both or none")
 
 
 def _plain(method: Method, state: Mapping[str, np.ndarray]) -> Dict[str, np.ndarray]:
