@@ -113,7 +113,7 @@ class TrainingSizes(Experiment):
 
     def steps(self, plan):
         """See Experiment."""
-        return [plan.add_evaluation("fig8", [*(name for name, _ in self._points(plan)), "stage0"])]
+        return [plan.add_evaluation("fig8", [*(name for name, _ in self._points(plan)), "stage0"]), "export_random"]
 
     def figures(self, findings):
         """See Experiment."""
@@ -128,7 +128,7 @@ class TrainingSizes(Experiment):
         for split, series in SETS.items():
             for size, value in CURVES[split].items():
                 name = f"paper, {series}, {size} trials"
-                found.append(Figure(name=name, paper=value, series=f"paper: {series}", x=size, source="paper, Fig. 8"))
+                found.append(Figure(name=name, paper=value, series=f"paper: {series}", x=size, source="paper (Fig. 8)"))
         return found
 
     def notes(self, findings):

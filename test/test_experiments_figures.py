@@ -1,0 +1,232 @@
+"""Figures and verdicts of the experiments follow from what their steps left on the disk."""
+
+import shutil
+
+import numpy as np
+import pytest
+from dataset_samples import make_trial, write_shards
+from report_samples import save_evaluation_of, save_tables
+
+from grasp_learning.clearing import TableRecord, TablesFile
+from grasp_learning.dataset.export_dataset import main as export_dataset
+from grasp_learning.experiments.catalogue import EXPERIMENTS
+from grasp_learning.experiments.findings import Findings, judge_rates
+from grasp_learning.experiments.folder import ExperimentsFolder
+from grasp_learning.experiments.plan import BASELINES, ROBOT_TESTS, Options, Plan
+from grasp_learning.experiments.profile import load_profile
+from grasp_learning.experiments.results import Figure
+from grasp_learning.summary import wilson_interval
+
+BY_ID = {experiment.id: experiment for experiment in EXPERIMENTS}
+# each part of right answers of the methods of an evaluation
+BASELINE_SKILLS = dict(zip(BASELINES, (0.52, 0.55, 0.6, 0.68, 0.74)))
+
+
+class Made:
+    """A folder of experiments whose steps' results are invented.
+
+    Args:
+        name: of the experiment.
+    """
+
+    def __init__(self, out, name, profile="smoke"):
+        self.experiment = BY_ID[name]
+        self.plan = Plan(out, load_profile(profile), Options())
+        self.targets = self.experiment.steps(self.plan)
+
+    def collection(self, step, successes, trials):
+        rng = np.random.default_rng(0)
+        folder = self.plan.steps[step].result.parent
+        objects = "test" if folder.name in ("novel", "best_plain", "best_reranked") else "train"
+        held = [place < successes for place in range(trials)]
+        write_shards(folder, [make_trial(rng, each, ("mug_01",)) for each in held], objects)
+        self.done(step)
+        return self
+
+    def evaluation(self, skills, count=600):
+        """skills: method -> part of right answers."""
+        specs = {name: (name if name in BASELINES else f"network:{name}", skill) for name, skill in skills.items()}
+        made = self.plan.places.evaluation("table2")
+        save_evaluation_of(self.plan.places.out, specs, count)
+        (step,) = [name for name in self.targets if name.startswith("evaluate_")]
+        wanted = self.plan.steps[step].result.parent
+        if wanted != made:
+            wanted.parent.mkdir(parents=True)
+            shutil.move(str(made), str(wanted))
+            made.parent.rmdir()
+        self.done(step)
+        return self
+
+    def done(self, step):
+        with ExperimentsFolder(self.plan.places.out) as folder:
+            folder.begin(self.plan.steps[step], {})
+            folder.end(self.plan.steps[step], 10.0)
+
+    @property
+    def result(self):
+        result = self.experiment.result(Findings(self.plan), self.targets)
+        # what every experiment owes its reader
+        assert len({figure.name for figure in result.figures}) == len(result.figures)
+        assert result.question.endswith(".") or result.question.endswith("?")
+        for figure in result.figures:
+            assert figure.source and (figure.command or figure.series.startswith("paper"))
+            for source in figure.source.split(", "):
+                assert source.startswith("paper") or (self.plan.places.out / source).is_file()
+        return result
+
+    @property
+    def values(self):
+        return {figure.name: figure for figure in self.result.figures}
+
+
+@pytest.fixture
+def out(tmp_path):
+    return tmp_path / "out"
+
+
+def table_one(out, random, staged):
+    made = Made(out, "table1").collection("collect_random", *random).collection("collect_stage1", *staged)
+    return made.collection("collect_novel", 3, 20).collection("collect_seen", 2, 20)
+
+
+def test_table_one_counts_the_trials_and_gives_rates_their_intervals(out):
+    made = table_one(out, (4, 40), (9, 20))
+    found = made.values
+    assert [found[f"{key}, random trials"].value for key in ("positive", "negative", "total")] == [4, 36, 40]
+    assert [found[f"{key}, random trials"].paper for key in ("positive", "negative", "total")] == [3245, 37042, 40287]
+    rate = found["grasp rate, random trials"]
+    assert (rate.value, rate.low, rate.high, rate.count) == (0.1, *wilson_interval(4, 40), 40)
+    assert rate.paper == pytest.approx(0.0805, abs=1e-4)
+    assert found["grasp rate, multi-staged"].value == 0.45
+    assert found["grasp rate, test set"].paper == pytest.approx(0.0720, abs=1e-4)
+    assert found["grasp rate, test set, seen objects"].value == 0.1
+    assert made.result.seconds == 40.0
+
+
+@pytest.mark.parametrize(
+    "random, staged, holds", [((8, 200), (60, 80), True), ((40, 200), (30, 100), False), ((4, 40), (9, 20), None)]
+)
+def test_three_times_the_grasp_rate_is_judged_by_the_intervals(out, random, staged, holds):
+    claim = table_one(out, random, staged).result.order
+    assert claim.holds is holds
+    assert "the paper: from 8.1 % to 38.4 %" in claim.reasons[0]
+
+
+def test_table_two_names_all_methods_in_the_papers_order_with_the_papers_numbers(out):
+    made = Made(out, "table2").evaluation({**BASELINE_SKILLS, "stage0": 0.8, "stage1": 0.87})
+    novel = [figure for figure in made.result.figures if figure.series == "novel objects"]
+    assert [figure.paper for figure in novel] == [0.534, 0.599, 0.621, 0.694, 0.733, 0.769, 0.795]
+    assert [round(figure.value, 2) for figure in novel] == [0.52, 0.55, 0.6, 0.68, 0.74, 0.8, 0.87]
+    assert all(figure.low < figure.value < figure.high and figure.count == 600 for figure in novel)
+    assert made.result.order.holds is True
+    assert len(made.result.order.reasons) == 4 and "upper limits" in made.result.notes[0]
+
+
+def test_a_baseline_that_wins_is_told_first_and_the_order_does_not_hold(out):
+    made = Made(out, "table2").evaluation({**BASELINE_SKILLS, "svm": 0.9, "stage0": 0.6, "stage1": 0.65})
+    assert made.result.notes[0] == ("Better than the network + stages on novel objects: HoG + kNN, HoG + linear SVMs.")
+    assert made.result.order.holds is False
+    broken = [reason for reason in made.result.order.reasons if "does not hold" in reason]
+    assert len(broken) == 1 and broken[0].startswith(
+        "HoG + linear SVMs < deep network: does not hold, -30.0 points (95 %"
+    )
+
+
+def test_an_order_within_the_intervals_is_not_called_true(out):
+    made = Made(out, "table2").evaluation({**BASELINE_SKILLS, "stage0": 0.8, "stage1": 0.81}, count=100)
+    assert made.result.order.holds is None
+    assert any("cannot be told, +1.0 points" in reason for reason in made.result.order.reasons)
+
+
+def test_the_curve_over_the_training_size_begins_with_a_network_that_learnt_nothing(out, tmp_path):
+    made = Made(out, "fig8").evaluation({"untrained": 0.5, "limit50": 0.6, "limit100": 0.7, "stage0": 0.8})
+    made.collection("collect_random", 10, 40)
+    dataset = made.plan.places.dataset("random")  # whose size is the last point's
+    assert export_dataset([str(made.plan.places.collection("random")), str(dataset), "--test-size", "0"]) == 0
+    made.done("export_random")
+    found = [figure for figure in made.result.figures if figure.series == "novel objects"]
+    trained = found[-1].x
+    assert [figure.x for figure in found[:3]] == [0, 50, 100] and 0 < trained <= 40
+    assert [round(figure.value, 2) for figure in found] == [0.5, 0.6, 0.7, 0.8]
+    assert [figure.paper for figure in found] == [0.5, None, None, None]
+    papers = [(figure.x, figure.paper) for figure in made.result.figures if figure.series == "paper: seen objects"]
+    assert papers == [(0, 0.5), (5000, 0.794), (10000, 0.872), (20000, 0.927), (40000, 0.957)]
+    assert made.result.order.holds is True
+
+
+def test_pretraining_tells_that_imagenet_is_missing(out):
+    made = Made(out, "pretraining").evaluation({"stage0": 0.6, "pretext": 0.72})
+    assert list(made.values)[:2] == ["random convolutions", "pretext on rendered scenes"]
+    assert made.values["random convolutions"].paper == 0.646
+    assert "--weights" in made.result.notes[0] and made.result.order.holds is True
+
+
+def test_stages_show_accuracy_and_the_collections_grasp_rate(out):
+    made = Made(out, "stages").evaluation({"stage0": 0.8, "stage1": 0.7})
+    made.collection("collect_random", 4, 40).collection("collect_stage1", 9, 20)
+    found = made.values
+    assert found["network of stage 1, novel objects"].paper == 0.793
+    assert found["grasp rate of collection, stage 1"].value == 0.45
+    assert made.result.order.holds is False
+
+
+def test_aggregation_compares_the_two_networks_of_each_stage(out):
+    made = Made(out, "aggregation").evaluation({"stage0": 0.7, "stage1": 0.8, "alone1": 0.6})
+    assert [figure.paper for figure in made.result.figures] == [None, 0.769, 0.723]
+    assert made.result.order.holds is True
+
+
+def test_gamma_compares_the_papers_choice_with_the_others(out):
+    made = Made(out, "gamma").evaluation({"gamma1": 0.7, "stage1": 0.71}, count=100)
+    assert [figure.x for figure in made.result.figures] == [1, 3, 1, 3]
+    assert made.result.order.holds is None
+
+
+@pytest.mark.parametrize(
+    "plain, reranked, holds", [((2, 40), (30, 40), True), ((30, 40), (2, 40), False), ((9, 20), (10, 20), None)]
+)
+def test_reranking_is_judged_by_the_difference_of_the_rates(out, plain, reranked, holds):
+    made = Made(out, "reranking").collection("collect_best_plain", *plain)
+    made.collection("collect_best_reranked", *reranked)
+    assert made.values["with re-ranking"].value == reranked[0] / reranked[1]
+    assert made.result.order.holds is holds
+
+
+def test_the_robot_tests_stand_beside_the_papers_rates(out):
+    made = Made(out, "grasp_rate")
+    for successes, (name, _, _) in zip((8, 12, 9, 14), ROBOT_TESTS):
+        made.collection(f"robot_{name}", successes, 20)
+    found = made.values
+    assert found["novel objects, with re-ranking"].value == 0.6
+    assert [figure.paper for figure in found.values()] == [None, 0.66, None, 0.73]
+    assert len(made.result.order.reasons) == 3
+
+
+def test_cleared_tables_are_counted_and_those_that_were_not_are_told(out):
+    made = Made(out, "clear_table", "laptop")
+    save_tables(out)
+    made.done("clear_table")
+    found = made.values
+    tries = found["tries until empty, mean of the cleared tables"]
+    assert (tries.value, tries.count, tries.paper) == (27.5, 2, 26)
+    assert tries.low < 27.5 < tries.high
+    assert found["tables cleared"].value == pytest.approx(2 / 3)
+    assert "1 of 3 tables were not cleared" in made.result.notes[0]
+    assert made.result.order.holds is False
+
+
+def test_tables_of_which_none_was_cleared_have_no_mean(out):
+    made = Made(out, "clear_table")
+    made.plan.places.tables.mkdir(parents=True)
+    with TablesFile(made.plan.places.tables) as tables:
+        counts = {"objects": 2, "tries": 4, "removed": 0, "seconds": 9.0}
+        tables.append(TableRecord(table=1, cleared=False, outcome="TRY_LIMIT", **counts))
+    made.done("clear_table")
+    tries = made.values["tries until empty, mean of the cleared tables"]
+    # the paper's number is of ten objects
+    assert (tries.value, tries.low, tries.count, tries.paper) == (None, None, 0, None)
+
+
+def test_rates_are_not_compared_where_there_are_no_trials():
+    some = Figure(name="b", value=0.5, low=0.4, high=0.6)
+    assert judge_rates(Figure(name="a"), some).holds is None
