@@ -4,14 +4,16 @@ What a method needs of every row (angle, label, scene ...) is in memory; a patch
 decoded when it is asked for, so that a dataset may be larger than the memory.
 """
 
+import bisect
 import copy
 import hashlib
+import itertools
 import os
 import sys
-from collections import OrderedDict
-from concurrent.futures import ThreadPoolExecutor
+from collections import OrderedDict, deque
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
+from typing import Any, Callable, Deque, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
 
 import numpy as np
 import pyarrow as pa
@@ -23,7 +25,7 @@ from grasp_learning.dataset.schema import SCHEMA, SPLITS, STORED_SIDE, UNUSED, P
 from grasp_learning.patches import NETWORK_SIDE, resize_patch
 
 BATCH = 256  # patches; 40 MB of the network's size
-DECODED_AT_ONCE = 64
+DECODED_AT_ONCE, AHEAD = 16, 8  # patches by one thread; such jobs that may wait while a file is read
 GROUPS_KEPT = 4  # row groups of patches, each of some 10 MB
 
 PathLike = Union[str, Path]
@@ -45,8 +47,8 @@ class StoredPatches:
         self._forget()
 
     def _forget(self) -> None:
-        self._files: OrderedDict[int, Tuple[pq.ParquetFile, np.ndarray]] = OrderedDict()
-        self._groups: OrderedDict[Tuple[int, int], pa.ChunkedArray] = OrderedDict()
+        self._files: OrderedDict[int, Tuple[pq.ParquetFile, List[int]]] = OrderedDict()
+        self._groups: OrderedDict[Tuple[int, int], pa.Array] = OrderedDict()
         self._pool: Optional[ThreadPoolExecutor] = None
 
     def __getstate__(self) -> Dict[str, Any]:
@@ -57,14 +59,13 @@ class StoredPatches:
         self.parts = state["parts"]
         self._forget()
 
-    def decoded(self, places: np.ndarray) -> Iterator[Tuple[int, np.ndarray]]:
-        """Patches, in the order in which they lie on disk.
+    def decode(self, places: np.ndarray, use: Callable[[int, np.ndarray], None]) -> None:
+        """Decode patches, in the order in which they lie on disk.
 
         Args:
             places: (n, 2) int: part, row in the part.
-
-        Yields:
-            Index into `places`, and its patch (STORED_SIDE, STORED_SIDE, 3) uint8 BGR.
+            use: called by several threads with an index into `places` and its patch (STORED_SIDE, STORED_SIDE, 3)
+                uint8 BGR.
 
         Raises:
             DatasetError: a file is gone or damaged, or a patch cannot be decoded.
@@ -73,21 +74,29 @@ class StoredPatches:
             # OpenCV decodes outside Python's lock
             self._pool = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="decode")
         order = np.lexsort((places[:, 1], places[:, 0])).tolist()
+        jobs: Deque[Future] = deque()
         for start in range(0, len(order), DECODED_AT_ONCE):
             some = order[start : start + DECODED_AT_ONCE]
-            decoding = [self._pool.submit(decode_patch, self._encoded(*places[index].tolist())) for index in some]
-            for index, patch in zip(some, decoding):
-                try:
-                    yield index, patch.result()
-                except DatasetError as error:
-                    raise DatasetError(f"{self.parts[places[index, 0]]}: {error}") from None
+            encoded = [self._encoded(*places[index].tolist()) for index in some]
+            jobs.append(self._pool.submit(self._decode_some, some, places[some, 0], encoded, use))
+            if len(jobs) > AHEAD:
+                jobs.popleft().result()
+        for job in jobs:
+            job.result()
+
+    def _decode_some(self, indices, parts, encoded, use) -> None:
+        for index, part, data in zip(indices, parts, encoded):
+            try:
+                use(index, decode_patch(data))
+            except DatasetError as error:
+                raise DatasetError(f"{self.parts[part]}: {error}") from None
 
     def _encoded(self, part: int, row: int) -> bytes:
         _, starts = self._file(part)
-        group = int(np.searchsorted(starts, row, side="right")) - 1
-        return self._group(part, group)[row - int(starts[group])].as_py()
+        group = bisect.bisect_right(starts, row) - 1
+        return self._group(part, group)[row - starts[group]].as_py()
 
-    def _file(self, part: int) -> Tuple[pq.ParquetFile, np.ndarray]:
+    def _file(self, part: int) -> Tuple[pq.ParquetFile, List[int]]:
         """An open part, and the first row of each of its row groups."""
         if part not in self._files:
             path = self.parts[part]
@@ -96,14 +105,14 @@ class StoredPatches:
             except (pa.ArrowException, OSError) as error:
                 raise _unreadable(path, error) from None
             counts = [file.metadata.row_group(group).num_rows for group in range(file.metadata.num_row_groups)]
-            _keep(self._files, part, (file, np.concatenate([[0], np.cumsum(counts[:-1], dtype=int)])))
+            _keep(self._files, part, (file, [0, *itertools.accumulate(counts[:-1])]))
         return self._files[part]
 
-    def _group(self, part: int, group: int) -> pa.ChunkedArray:
+    def _group(self, part: int, group: int) -> pa.Array:
         key = part, group
         if key not in self._groups:
             try:
-                patches = self._file(part)[0].read_row_group(group, columns=["patch"])["patch"]
+                patches = self._file(part)[0].read_row_group(group, columns=["patch"])["patch"].combine_chunks()
             except (pa.ArrowException, OSError) as error:
                 raise _unreadable(self.parts[part], error) from None
             _keep(self._groups, key, patches)
@@ -177,8 +186,11 @@ class PatchSet:
         """
         places, margins = self._places[indices], self._columns["margin"][indices]
         result = np.empty((len(places), side, side, 3), np.uint8)
-        for index, patch in self._patches.decoded(places):
+
+        def show(index: int, patch: np.ndarray) -> None:
             result[index] = network_part(patch, bool(margins[index]), side)
+
+        self._patches.decode(places, show)
         return result
 
     def batches(self, size: int = BATCH, side: int = NETWORK_SIDE) -> Iterator[Tuple[slice, np.ndarray]]:
