@@ -135,8 +135,8 @@ class TrainingSizes(Experiment):
         """See Experiment."""
         profile = findings.plan.profile
         return [
-            f"All of the {profile.random_trials} random trials but a twentieth, which validates, are the last point.",
-            f"Every training has {profile.epochs} epochs, so that a smaller one has fewer steps, as in the paper.",
+            f"The last point is all of the {profile.random_trials} random trials but those that validate.",
+            f"Every training goes {profile.epochs} times over its trials: a smaller one has fewer steps, as in the paper.",
         ]
 
     def claim(self, findings):
