@@ -102,20 +102,40 @@ def test_a_training_starts_from_the_file_and_tells_of_it(finished, tmp_path):
 
 
 def test_files_of_the_variants_are_not_mixed_up(finished, tmp_path):
-    released = KindNetwork("released", 18)
+    released = KindNetwork("released", 18).convolutions()
     info = finished[1].info.model_copy(update={"variant": "released"})
     save_convolutions(tmp_path / "r.safetensors", released, info)
     network = GraspNetwork(NetworkSettings(variant="released", **SMALL))
     initialise_from_imagenet(network, tmp_path / "r.safetensors")
-    for name, tensor in released.features.state_dict().items():
+    assert released.keys() == network.features.state_dict().keys()
+    for name, tensor in released.items():
         assert torch.equal(network.features.state_dict()[name], tensor)
     with pytest.raises(NetworkError, match="r.safetensors: the tensor 'features.0.weight' .* is missing"):
         initialise_from_imagenet(GraspNetwork(NetworkSettings(**SMALL)), tmp_path / "r.safetensors")
 
 
+@pytest.mark.parametrize("variant, side", [("paper", 227), ("released", 224)])
+def test_normalisations_go_into_the_convolutions(variant, side):
+    """What the trained network sees in a picture, the grasp network sees, too."""
+    network = KindNetwork(variant, 3, torch.Generator().manual_seed(0))
+    pictures = torch.randn((4, 3, side, side), generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        for _ in range(3):  # gathers means and variances
+            network.train()(pictures)
+        for layer in network.features.modules():
+            if isinstance(layer, torch.nn.BatchNorm2d):
+                layer.weight.uniform_(0.5, 2.0), layer.bias.uniform_(-0.5, 0.5)
+        expected = network.eval().convolve(pictures)
+        grasps = GraspNetwork(NetworkSettings(variant=variant, **SMALL))
+        grasps.features.load_state_dict(network.convolutions())
+        found = grasps.eval().convolve(pictures)
+    assert expected.std() > 0.01
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-3)
+
+
 def test_kinds_that_differ_are_told_apart(tmp_path):
     """On tables that were not trained on, far better than the third that is the best constant answer."""
-    settings = settings_for(tmp_path / "k.safetensors", scenes=12, epochs=4, learning_rate=0.02)
+    settings = settings_for(tmp_path / "k.safetensors", scenes=12, learning_rate=0.02)
     info = train_pretext(settings, Painter()).info
     assert (info.patches, info.held_back) == (60, 12), "tables 1 and 11 are held back"
     assert info.accuracy > 0.6 and info.low > info.most_frequent
@@ -333,9 +353,9 @@ def test_a_gpu_that_is_not_there(capsys, tmp_path):
 def test_weights_that_are_not_finite_are_not_saved(finished, tmp_path):
     network = KindNetwork("paper", 18)
     with torch.no_grad():
-        network.features[0].bias[3] = float("nan")
+        network.features[0][0].bias[3] = float("nan")
     with pytest.raises(PretextError, match="'features.0.bias' is not finite"):
-        save_convolutions(tmp_path / "w.safetensors", network, finished[1].info)
+        save_convolutions(tmp_path / "w.safetensors", network.convolutions(), finished[1].info)
     assert list(tmp_path.iterdir()) == []
 
 

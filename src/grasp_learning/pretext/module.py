@@ -6,19 +6,24 @@ from typing import Dict, Optional
 import torch
 from torch import nn
 from torch.nn import functional
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from grasp_learning.network import GAUSSIAN_STD, GraspNetwork, NetworkSettings
+from grasp_learning.network import GraspNetwork, NetworkSettings
 from grasp_learning.training.data import Batch, EvaluationBatches
 from grasp_learning.training.evaluation import prepare
 from grasp_learning.training.module import GraspModule
 from grasp_learning.training.samples import Samples
 
-# units of the classifier's layers, which are thrown away; small, so that the convolutions have to do the work
-HIDDEN = {"fc6": 512, "fc7": 256}
+# the classifier, which is thrown away; small, so that the convolutions have to do the work
+HIDDEN = {"fc6": 512, "fc7": 256, "dropout": 0.25}
 
 
 class KindNetwork(GraspNetwork):
     """A grasp network whose outputs are kinds in place of angles.
+
+    A batch normalisation follows each convolution: without them hundreds of steps go by before the network tells
+    anything apart. Once it is trained they are nothing but a factor and a summand of each channel, which
+    :meth:`convolutions` puts into the convolutions' own weights, so that the grasp network needs none.
 
     Args:
         count: of kinds.
@@ -27,9 +32,23 @@ class KindNetwork(GraspNetwork):
     def __init__(self, variant: str, count: int, generator: Optional[torch.Generator] = None):
         super().__init__(NetworkSettings.model_validate({"variant": variant, **HIDDEN}), generator)
         self.count = count
-        self.head = nn.Linear(HIDDEN["fc7"], count)
-        nn.init.normal_(self.head.weight, std=GAUSSIAN_STD, generator=generator)
-        nn.init.zeros_(self.head.bias)
+        for name, layer in list(self.features.named_children()):
+            if isinstance(layer, nn.Conv2d):
+                self.features.add_module(name, nn.Sequential(layer, nn.BatchNorm2d(layer.out_channels)))
+        self.head = nn.Linear(self.settings.fc7, count)
+        for layer in (self.fc6, self.fc7, self.head):
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu", generator=generator)
+            nn.init.zeros_(layer.bias)
+
+    @torch.no_grad()
+    def convolutions(self) -> Dict[str, torch.Tensor]:
+        """Weights of the grasp network's `features` that give what this network gives when it is not in training."""
+        weights = {}
+        for name, layer in self.features.named_children():
+            if isinstance(layer, nn.Sequential):
+                fused = fuse_conv_bn_eval(layer[0].eval(), layer[1].eval())
+                weights[f"{name}.weight"], weights[f"{name}.bias"] = fused.weight, fused.bias
+        return weights
 
     def classify(self, pooled: torch.Tensor) -> torch.Tensor:
         """Logits (n, count) of pooled maps (n, 256, 6, 6)."""

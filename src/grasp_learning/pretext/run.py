@@ -205,7 +205,7 @@ def _train(settings: PretextSettings, patches: Patches, accelerator: str) -> Pre
         package_version=grasp_learning.__version__,
     )
     out = Path(settings.out)
-    return PretextResult(out, save_convolutions(out, network, info), info)
+    return PretextResult(out, save_convolutions(out, network.convolutions(), info), info)
 
 
 def _samples(settings: PretextSettings, patches: Patches, rows: np.ndarray) -> Samples:

@@ -10,6 +10,7 @@ from grasp_learning.training.settings import TrainSettings
 
 HELD_BACK = 10  # one table in so many is never trained on
 SUFFIX = ".safetensors"
+WARM_UP = 0.5  # epochs of linearly growing rate
 
 
 class PretextSettings(Settings):
@@ -25,7 +26,7 @@ class PretextSettings(Settings):
         workers: processes that render.
         variant: network whose convolutions are trained, "paper" or "released".
         batch_size: patches a step.
-        learning_rate: of SGD, after a warm-up of one epoch, falling along a cosine.
+        learning_rate: of SGD, after a warm-up of half an epoch, falling along a cosine.
         device: "auto", "cpu" or "cuda".
         precision: "auto" is bf16 where the processor computes with it, else fp32.
         memory_gb: see TrainSettings.
@@ -75,6 +76,7 @@ class PretextSettings(Settings):
             batch_size=self.batch_size,
             learning_rate=self.learning_rate,
             balance="none",
+            warm_up=WARM_UP,
             # a kind's mirror image is of the kind
             augment="rotation+flips",
             device=self.device,

@@ -6,7 +6,7 @@ The tensors have the names that `train --weights` looks for, so the file stands 
 import hashlib
 import json
 from pathlib import Path
-from typing import Any, Dict, List, Literal
+from typing import Any, Dict, List, Literal, Mapping
 
 import safetensors
 import safetensors.torch
@@ -14,7 +14,6 @@ import torch
 from pydantic import Field
 
 from grasp_learning.config import ConfigError, Settings, parse_settings
-from grasp_learning.network import GraspNetwork
 from grasp_learning.pretext.errors import PretextError
 from grasp_learning.pretrained import DESCRIPTION, PREFIXES
 from grasp_learning.training.folder import write_whole
@@ -76,8 +75,11 @@ class PretextInfo(Settings):
         )
 
 
-def save_convolutions(path: Path, network: GraspNetwork, info: PretextInfo) -> str:
-    """Write a network's convolutions; an older file of the name stays until the new one is whole and on the disk.
+def save_convolutions(path: Path, weights: Mapping[str, torch.Tensor], info: PretextInfo) -> str:
+    """Write convolutions; an older file of the name stays until the new one is whole and on the disk.
+
+    Args:
+        weights: by their names in the grasp network's `features`.
 
     Returns:
         SHA-256 of the file.
@@ -88,7 +90,7 @@ def save_convolutions(path: Path, network: GraspNetwork, info: PretextInfo) -> s
     """
     prefix = PREFIXES[info.variant]
     tensors: Dict[str, torch.Tensor] = {}
-    for name, tensor in network.features.state_dict().items():
+    for name, tensor in weights.items():
         if not torch.isfinite(tensor).all():
             raise PretextError(f"{path}: not saved, '{prefix}{name}' is not finite; try a smaller --learning-rate")
         tensors[prefix + name] = tensor.detach().to("cpu", torch.float32).contiguous()
