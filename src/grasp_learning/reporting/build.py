@@ -60,7 +60,7 @@ def write_report(folder, pictures: bool = True) -> Report:
         figures = _write_figures(sources.folder / FIGURES_FOLDER, drawn)
         _write(sources.folder / PAGE_FILE, page.encode())
     except OSError as error:
-        name = error.filename or sources.folder
+        name = error.filename2 or error.filename or sources.folder
         raise ReportError(f"{name}: cannot be written ({error.strerror}); make room, or make it writable") from error
     return Report(sources.folder / PAGE_FILE, figures, statements, sources.missing, sources.problems)
 

@@ -52,7 +52,7 @@ def _why_missing(sources: Sources, name: str) -> str:
     if sources.run is None:
         return "There are no results of this experiment."
     if name not in sources.run.experiments:
-        return f"This run was not asked for it: `experiments --only {name}` adds it."
+        return f"This run was not asked for it; experiments --only {name} adds it."
     state = "failed or was interrupted" if sources.ended else "has not come to it, or was interrupted before"
     return f"It was asked for, but the run {state}; running the same command again goes on."
 

@@ -13,6 +13,7 @@ TABLE2 = "table2"
 NOVEL = "test_novel"
 NETWORK, STAGE = "network:", "stage"
 OPTIMISTIC = " (parameters chosen on the test set)"
+EQUAL = 1e-9  # accuracies that differ by less are the same number of patches
 VERDICTS = {True: "Held", False: "Did not hold", None: "Not decided"}
 
 
@@ -64,9 +65,10 @@ def compare_methods(evaluation: Evaluation, split: str = NOVEL) -> Statement:
         lacking = "network" if others else "baseline"
         return Statement(f"No {lacking} was evaluated on {split}, so nobody knows which is better.", None, (), TABLE2)
     best = max(networks, key=_accuracy)
-    winners = sorted((each for each in others if _accuracy(each) >= _accuracy(best)), key=_accuracy, reverse=True)
-    if winners:
-        return _defeat(evaluation, best, winners)
+    ahead = [each for each in others if _accuracy(each) > _accuracy(best) + EQUAL]
+    beside = [each for each in others if abs(_accuracy(each) - _accuracy(best)) <= EQUAL]
+    if ahead or beside:
+        return _defeat(evaluation, best, sorted(ahead or beside, key=_accuracy, reverse=True), bool(ahead))
     runner_up = max(others, key=_accuracy)
     difference = _difference(evaluation, runner_up, best)
     text = (
@@ -76,9 +78,9 @@ def compare_methods(evaluation: Evaluation, split: str = NOVEL) -> Statement:
     return Statement(text, True, (), TABLE2)
 
 
-def _defeat(evaluation: Evaluation, best: MethodResult, winners: Sequence[MethodResult]) -> Statement:
+def _defeat(evaluation: Evaluation, best: MethodResult, winners: Sequence[MethodResult], beaten: bool) -> Statement:
     many = len(winners) > 1
-    if _accuracy(winners[0]) > _accuracy(best):
+    if beaten:
         kind, verb = f"{'Baselines win' if many else 'A baseline wins'} over the network", "beaten"
     else:
         kind, verb = "The network does not win", "equalled"

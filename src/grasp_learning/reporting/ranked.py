@@ -1,8 +1,9 @@
 """The paper's Fig. 6: patches that a network ranks highest, against random ones of the same pictures."""
 
 from pathlib import Path
-from typing import List, NamedTuple, Optional, Tuple
+from typing import Any, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
+import cv2
 import numpy as np
 
 from grasp_learning.drawing import draw_grasp
@@ -10,6 +11,8 @@ from grasp_learning.experiments.places import Places
 from grasp_learning.geometry import bin_to_angle
 from grasp_learning.patches import crop_patch
 from grasp_learning.pictures import PictureSource
+from grasp_learning.polygons import many_in_polygon
+from grasp_learning.predictor.places import place_polygon
 from grasp_learning.reporting.mosaic import mosaic, spread
 from grasp_learning.reporting.parts import Section, photograph
 from grasp_learning.reporting.sources import Sources
@@ -17,13 +20,14 @@ from grasp_learning.storage import trials_of
 from grasp_learning.storage_errors import CollectionError, PictureError
 
 PICTURES = 12  # of the collection, evenly apart
+FEWEST_PIXELS = 100.0  # of the polygon in which trials grasp
 EACH = 2  # patches of a picture, ranked and random ones
-RESCORED = 96  # places of a picture that are evaluated exactly: among fewer all may be on one object
+RESCORED = 64  # places of a picture that are evaluated exactly: among fewer all may be on one object
 ID, TITLE = "ranked", "Fig. 6: highly ranked patches and random ones"
 QUESTION = (
-    "What does the network look for? From {count} wrist pictures of {collection}, evenly apart, 800 places each are "
-    "looked at; the two best of each picture that do not cover each other stand against two random places of the same "
-    "picture. The rectangle is the proposed grasp: the fingers close along its green sides."
+    "What does the network look for? In {count} wrist pictures of {collection}, evenly spread over its trials, 800 "
+    "places each are looked at, of those where trials grasp; the two best that are at least half a patch apart stand "
+    "against two random places of the same picture. The rectangle is the proposed grasp: the fingers close along its green sides."
 )
 
 
@@ -100,14 +104,15 @@ def compare_patches(model: Path, collection: Path, seed: int = 0) -> Patches:
         raise CollectionError(f"{collection}: holds no trials yet; run the experiments again, which go on")
     settings = PredictorSettings(count=RESCORED, dense=DenseSettings(rescored=RESCORED))
     predictor, source = Predictor(model, settings), PictureSource(collection)
-    found, random = [], []
+    found, random, region = [], [], _reach(lines)
     used, problem = 0, None
     for place in spread(len(lines), PICTURES):
         line, rng = lines[place], np.random.default_rng([seed, place])
         side = line["patch_size"]
         try:
             picture = source.approach(line)
-            answer = predictor.predict(picture, side, rng)
+            answer = predictor.predict(picture, side, rng, region)
+            random += _anywhere(picture, side, region, rng)
         except (PictureError, PredictionError) as error:
             problem = error
             continue
@@ -118,7 +123,6 @@ def compare_patches(model: Path, collection: Path, seed: int = 0) -> Patches:
             middle = (side - 1) / 2
             drawn = draw_grasp(patch, middle, middle, bin_to_angle(entry.bin), side, thickness=max(1, side // 90))
             found.append((entry.score, drawn))
-        random += [crop_patch(picture, u, v, side) for u, v in _anywhere(picture, side, rng)]
     if not used:
         raise PictureError(f"{collection}: no picture can be looked at ({problem})")
     found.sort(key=lambda each: -each[0])
@@ -129,8 +133,22 @@ def _apart(others, entry, side: int) -> bool:
     return all(np.hypot(entry.u - other.u, entry.v - other.v) >= side / 2 for other in others)
 
 
-def _anywhere(picture: np.ndarray, side: int, rng: np.random.Generator) -> np.ndarray:
-    """Places (EACH, 2), uniform where a patch lies inside the picture; blank ones too, as a random grasp has them."""
+def _reach(lines: Sequence[Mapping[str, Any]]) -> Optional[np.ndarray]:
+    """The convex polygon (n, 2) of the pixels in which trials grasp; None where they are too few to tell.
+
+    Elsewhere a wrist picture shows the fingers, and what is too far away.
+    """
+    points = np.array([[line["u"], line["v"]] for line in lines], np.float32)
+    hull = cv2.convexHull(points).reshape(-1, 2)
+    return hull.astype(float) if len(hull) >= 3 and cv2.contourArea(hull) >= FEWEST_PIXELS else None
+
+
+def _anywhere(
+    picture: np.ndarray, side: int, region: Optional[np.ndarray], rng: np.random.Generator
+) -> List[np.ndarray]:
+    """Patches at places uniform in the region; blank ones too, as a random grasp has them."""
+    height, width = picture.shape[:2]
+    places = many_in_polygon(place_polygon(width, height, side, region), EACH, rng)
     low = (side - 1) / 2
-    high = np.array([picture.shape[1], picture.shape[0]]) - 1 - low
-    return rng.uniform(low, np.maximum(high, low), (EACH, 2))
+    places = np.clip(places, low, [low + width - side, low + height - side])  # polygons are in single precision
+    return [crop_patch(picture, u, v, side) for u, v in places]

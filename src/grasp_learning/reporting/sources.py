@@ -1,6 +1,7 @@
 """What a folder of experiments holds for a report; damaged files cost their own section and no other."""
 
 import os
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Dict, List, Optional
@@ -21,6 +22,7 @@ from grasp_learning.experiments.results import (
 from grasp_learning.reporting.errors import ReportError
 from grasp_learning.storage import COLLECTION_FILE
 
+INTERPRETER = re.compile(r"(?<!\S)/\S*/(python[\d.]*)(?=\s|$)")
 # hold nothing that is looked for here, but many files
 PASSED_OVER = frozenset({"shards", "bags", "logs", "figures", "dataset", "cache", "training"})
 
@@ -65,8 +67,17 @@ class Sources:
         return str(Path(path).relative_to(self.folder))
 
     def relative(self, text: str) -> str:
-        """A text with this folder's own path taken out, since a page is read elsewhere."""
-        return text.replace(f"{self.folder}{os.sep}", "")
+        """A text without the paths of one machine, since a page is read elsewhere: as typed in this folder."""
+        for root in self._roots():
+            text = re.sub(rf"{re.escape(root)}(?:/|(?![\w.-]))", lambda found: "" if found[0][-1] == "/" else ".", text)
+        return INTERPRETER.sub(r"\1", text)
+
+    def _roots(self) -> List[str]:
+        """Where this folder is, and where it was when the experiments were run."""
+        roots = [str(self.folder)]
+        words = self.run.command.split() if self.run is not None else []
+        roots += [word.rstrip("/") for before, word in zip(words, words[1:]) if before == "--out"]
+        return [root for root in dict.fromkeys(roots) if root.startswith("/") and root != "/"]
 
 
 def is_experiments(folder) -> bool:

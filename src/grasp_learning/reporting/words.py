@@ -30,7 +30,7 @@ def plain(value: float) -> str:
 
 def share(value: Optional[float]) -> str:
     """A part of 1 in percent, without the sign; "?" where it is not known."""
-    return "?" if value is None else f"{100 * value:.1f}"
+    return "?" if value is None else f"{round(100 * value, 1) + 0.0:.1f}"  # no "-0.0"
 
 
 def interval(figure: Figure) -> str:
@@ -53,9 +53,10 @@ def duration(seconds: float) -> str:
     whole = int(round(seconds))
     if whole < 60:
         return f"{seconds:.1f} s" if seconds < 10 else f"{whole} s"
-    minutes, rest = divmod(whole, 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    hours, minutes = divmod(int(round(seconds / 60)), 60)
+    return f"{hours} h {minutes:02d} min"
 
 
 def moment(text: str) -> str:
