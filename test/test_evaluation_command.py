@@ -135,6 +135,7 @@ def test_a_network_is_asked_about_the_executed_angle(data, model, tmp_path):
     told = [float(row["score"]) for row in csv.DictReader((tmp_path / "scores.csv").open())][:20]
     assert told == pytest.approx(expected.tolist(), abs=1e-5)
     assert result.calibration is not None and result.paper == 0.769
+    assert found.result("network, stage 0", "test_seen").paper is None  # Table II is of novel objects
     assert result.parameters["sha256"] == load_checkpoint(model).sha256
     assert any("was trained on other data" in note for note in found.notes)
 

@@ -109,7 +109,7 @@ class MethodResult(Settings):
         parameters: of the method.
         train_samples, train_successes: patches that it was fitted to; 0 if it was not.
         fit_seconds, score_seconds: wall clock, of when it was computed.
-        paper: accuracy in the paper's Table II where it has this method.
+        paper: accuracy in the paper's Table II, on novel objects, where it has this method.
     """
 
     method: str

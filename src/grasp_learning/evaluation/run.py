@@ -150,7 +150,7 @@ def _result(answer: _Answer, sets: LearningSets) -> MethodResult:
         train_successes=train_successes,
         fit_seconds=scored.fit_seconds,
         score_seconds=scored.score_seconds,
-        paper=paper_accuracy(answer.candidate.spec.spec, scored.parameters),
+        paper=paper_accuracy(answer.candidate.spec.spec, scored.parameters, answer.test.info.split),
     )
 
 

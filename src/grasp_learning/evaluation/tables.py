@@ -3,10 +3,11 @@
 import csv
 import io
 from dataclasses import dataclass
-from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
+from typing import Any, Iterable, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
+from grasp_learning.dataset.schema import TEST_NOVEL
 from grasp_learning.evaluation.patch_set import PatchSet
 from grasp_learning.evaluation.results import Comparison, Evaluation, Interval, MethodResult
 
@@ -25,8 +26,10 @@ CSV_HEADER = (
 )  # fmt: skip
 
 
-def paper_accuracy(spec: str, parameters: Dict[str, Any]) -> Optional[float]:
-    """What the paper's Table II says of a method; None where it has none like it."""
+def paper_accuracy(spec: str, parameters: Mapping[str, Any], split: str) -> Optional[float]:
+    """What the paper's Table II, which is of novel objects, says of a method; None where it has none like it."""
+    if split != TEST_NOVEL:
+        return None
     if spec.startswith("network:"):
         return PAPER_STAGED if parameters.get("stage") else PAPER_NETWORK
     return PAPER.get(spec)
