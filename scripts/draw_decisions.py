@@ -15,7 +15,7 @@ import numpy as np
 
 from grasp_learning import drawing
 from grasp_learning.simulation.shards import ShardError, ShardReader, picture_of, prior_of
-from grasp_learning.storage import CollectionError, trials_of
+from grasp_learning.storage import CollectionError, load_info, trials_of
 
 COLUMNS = 3
 SIDE = (480, 300)  # of a picture (px)
@@ -46,7 +46,9 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=6, metavar="N", help="decisions (default: 6)")
     parsed = parser.parse_args()
     try:
-        scenes = {line.get("block"): line for line in reversed(list(trials_of(parsed.collection)))}
+        if load_info(parsed.collection).source != "inprocess":
+            sys.exit(f"draw_decisions: {parsed.collection}: is of bags; name a collection of `simulate`")
+        scenes = {line["block"]: line for line in reversed(list(trials_of(parsed.collection)))}
         lines = [scenes[number] for number in sorted(scenes)[: parsed.count]]
         reader = ShardReader(parsed.collection)
         rows = [reader.row(line) for line in lines]
