@@ -23,6 +23,7 @@ from grasp_learning.simulation.ray_workers import RayWorkers
 from grasp_learning.simulation.simulate import main, simulate
 from grasp_learning.simulation.workers import WorkerError, Workers
 
+pytestmark = pytest.mark.timeout(300)  # of a machine that is busy
 needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed")
 
 

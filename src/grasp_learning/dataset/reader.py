@@ -14,7 +14,6 @@ import cv2
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset
 import pyarrow.parquet as pq
 
 from grasp_learning.config import ConfigError, Settings, load_settings
@@ -33,6 +32,8 @@ from grasp_learning.geometry import NUM_BINS, angle_to_bin
 
 DATASET_FILE = "dataset.yaml"
 PART_PATTERN = "part-*.parquet"
+READ_BUFFER = 1 << 20  # bytes
+ROWS_AT_ONCE = 65536  # of small columns, as Python's objects
 
 PathLike = Union[str, Path]
 
@@ -158,31 +159,79 @@ def open_dataset(paths: Union[PathLike, Sequence[PathLike]]) -> Dataset:
     stages: Counter = Counter()
     sources: Counter = Counter()
     rows, geometry, digest = 0, PatchGeometry(), hashlib.sha256()
-    known: Dict[Tuple[str, float], Path] = {}
+    keys: List[np.ndarray] = []
     for path in parts:
         geometry = _common_geometry(geometry, path)
         table = _read_table(path, ["trial_id", "split", "label", "stage", "source", "angle"])
         rows += table.num_rows
-        _check_new(known, path, table)
-        digest.update(json.dumps(table.select(["trial_id", "split", "label"]).to_pydict()).encode())
-        splits, labels = table["split"].to_pylist(), table["label"].to_pylist()
-        counts.update(zip(splits, labels))
-        stages.update(zip(splits, table["stage"].to_pylist()))
-        sources.update(table["source"].to_pylist())
+        keys.append(_trial_keys(table))
+        for text in _as_json(table.select(["trial_id", "split", "label"])):
+            digest.update(text.encode())
+        for some in _slices(table):
+            splits = some["split"].to_pylist()
+            counts.update(zip(splits, some["label"].to_pylist()))
+            stages.update(zip(splits, some["stage"].to_pylist()))
+            sources.update(some["source"].to_pylist())
+    _check_new(parts, keys)
     info = _info_of(parts[0].parent)
     return Dataset(tuple(parts), info, geometry, digest.hexdigest(), rows, dict(counts), dict(stages), dict(sources))
 
 
-def _check_new(known: Dict[Tuple[str, float], Path], path: Path, table: pa.Table) -> None:
-    """Raise if a trial was in an earlier file: datasets that share trials may have split them otherwise."""
-    for trial in zip(table["trial_id"].to_pylist(), table["angle"].to_pylist()):
-        # collections of one name differ in their angles
-        earlier = known.setdefault(trial, path)
-        if earlier is not path:
+def _slices(table: pa.Table) -> Iterator[pa.Table]:
+    """A table in pieces: as Python's objects, a million rows of it would fill a gigabyte."""
+    for first in range(0, table.num_rows, ROWS_AT_ONCE):
+        yield table.slice(first, ROWS_AT_ONCE)
+
+
+def _as_json(table: pa.Table) -> Iterator[str]:
+    """The text of json.dumps(table.to_pydict()), piece by piece."""
+    before = "{"
+    for name in table.column_names:
+        yield f"{before}{json.dumps(name)}: ["
+        for place, some in enumerate(_slices(table.select([name]))):
+            yield (", " if place else "") + json.dumps(some[name].to_pylist())[1:-1]
+        before = "], "
+    yield "]}"
+
+
+def _trial_keys(table: pa.Table) -> np.ndarray:
+    """(n,) int64, equal for equal trials; those of different trials hardly ever are."""
+    # collections of one name differ in their angles
+    parts = [
+        np.fromiter(map(hash, zip(some["trial_id"].to_pylist(), some["angle"].to_pylist())), np.int64, some.num_rows)
+        for some in _slices(table)
+    ]
+    return np.concatenate(parts) if parts else np.empty(0, np.int64)
+
+
+def _check_new(parts: Sequence[Path], keys: Sequence[np.ndarray]) -> None:
+    """Raise if a trial is in two files: datasets that share trials may have split them otherwise.
+
+    Args:
+        keys: of each file's trials.
+    """
+    together, file_of = np.concatenate(keys), np.repeat(np.arange(len(keys)), [len(each) for each in keys])
+    order = np.argsort(together, kind="stable")  # of equal ones, those of earlier files come first
+    same = (together[order[1:]] == together[order[:-1]]) & (file_of[order[1:]] != file_of[order[:-1]])
+    places = np.flatnonzero(same)
+    for place in places[np.argsort(order[places + 1])].tolist():
+        earlier, later = (parts[file_of[order[index]]] for index in (place, place + 1))
+        trial = _shared_trial(earlier, later, int(together[order[place]]))
+        if trial:
             raise DatasetError(
-                f"{path}: trial {trial[0]} is in {earlier}, too; name each dataset once, or export all collections "
+                f"{later}: trial {trial} is in {earlier}, too; name each dataset once, or export all collections "
                 "into one dataset"
             )
+
+
+def _shared_trial(earlier: Path, later: Path, key: int) -> str:
+    """The trial of a key that is in both files; empty if two trials only happen to have one key."""
+    found = []
+    for path in (earlier, later):
+        table = _read_table(path, ["trial_id", "angle"])
+        rows = table.take(pa.array(np.flatnonzero(_trial_keys(table) == key)))
+        found.append(set(zip(rows["trial_id"].to_pylist(), rows["angle"].to_pylist())))
+    return next((trial for trial, _ in found[0] & found[1]), "")
 
 
 def decode_patch(data: bytes) -> np.ndarray:
@@ -297,14 +346,16 @@ def _batches_of(path: Path, split: Optional[str], names: List[str], batch_size: 
     present = check_part(path).names
     wanted = [name for name in names if name in present]
     checked = [name for name in ("angle", "bin", "label", "split") if name not in wanted]
-    condition = pc.field("split").isin(list(SPLITS)) if split is None else pc.field("split") == split
+    splits = pa.array(list(SPLITS) if split is None else [split])
     try:
-        source = pyarrow.dataset.dataset(path, format="parquet")
-        scanner = source.scanner(columns=wanted + checked, filter=condition, batch_size=batch_size)
-        for batch in scanner.to_batches():
-            check_rows(batch, str(path))
-            if batch.num_rows:
-                yield _conformed(batch, names)
+        # page by page: patches of a whole row group, which may be all of the file, need not be in memory at once
+        with pq.ParquetFile(path, buffer_size=READ_BUFFER, pre_buffer=False) as file:
+            for batch in file.iter_batches(batch_size, columns=wanted + checked, use_threads=False):
+                wanted_rows = pc.is_in(batch.column("split"), splits)
+                batch = batch if pc.all(wanted_rows).as_py() else batch.filter(wanted_rows)
+                check_rows(batch, str(path))
+                if batch.num_rows:
+                    yield _conformed(batch, names)
     except (pa.ArrowException, OSError) as error:
         raise DatasetError(f"{path}: cannot be read ({_one_line(error)}); delete it and export again") from None
 

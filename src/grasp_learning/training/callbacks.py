@@ -13,11 +13,27 @@ import torch
 from tqdm import tqdm
 
 from grasp_learning.network import GraspNetwork
-from grasp_learning.training.errors import DivergedError
+from grasp_learning.training.errors import DivergedError, TrainingError
 from grasp_learning.training.lightning_library import ModelCheckpoint, lightning
 
 CHECK_EVERY = 50  # steps, on a GPU: to look at each loss would make it wait
 BEST_OF = "validation/balanced_accuracy"
+
+
+class SameStart(lightning.Callback):
+    """Ends a training of several processes that do not all go on from the same state, before the first step."""
+
+    def on_fit_start(self, trainer, pl_module) -> None:
+        """Compare this process's state with the first one's."""
+        if trainer.world_size == 1:
+            return
+        ours = trainer.ckpt_path is not None
+        if trainer.strategy.broadcast(ours) != ours:
+            raise TrainingError(
+                f"process {trainer.global_rank} of {trainer.world_size}: {trainer.default_root_dir} has "
+                f"{'a' if ours else 'no'} saved state here, unlike on the first machine; --out must be a folder that "
+                "all machines share"
+            )
 
 
 class StopAtNan(lightning.Callback):

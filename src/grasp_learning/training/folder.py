@@ -5,6 +5,7 @@ Files::
     train.yaml               what is trained, and on what; a later start must be the same training
     state.ckpt               everything that the next epoch depends on, after the last saved one (Lightning's)
     logs/run_1/              metrics.csv and TensorBoard's events, one folder a start
+    .patches/                patches that do not fit into memory, until the training is finished
     best.safetensors         the network that was best on the validation split so far
     model.safetensors        the result; written once, at the end
     metrics.json             the result's figures
@@ -28,6 +29,7 @@ from grasp_learning.training.lightning_library import TorchCheckpointIO
 from grasp_learning.training.settings import MOVABLE, TrainSettings
 
 KIND_FILE, STATE_FILE = "train.yaml", "state.ckpt"
+PATCHES_FOLDER = ".patches"
 MODEL_FILE, BEST_FILE, METRICS_FILE, LOGS_FOLDER = "model.safetensors", "best.safetensors", "metrics.json", "logs"
 
 

@@ -12,15 +12,18 @@ import lightning.pytorch as lightning  # noqa: E402
 from lightning.pytorch.callbacks import ModelCheckpoint  # noqa: E402
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger  # noqa: E402
 from lightning.pytorch.plugins.io import TorchCheckpointIO  # noqa: E402
+from lightning.pytorch.strategies import DDPStrategy  # noqa: E402
 from lightning.pytorch.utilities import rank_zero_only  # noqa: E402
 
-__all__ = ["CSVLogger", "ModelCheckpoint", "TensorBoardLogger", "TorchCheckpointIO", "is_first_process", "lightning"]
+__all__ = ["CSVLogger", "DDPStrategy", "ModelCheckpoint", "TensorBoardLogger", "TorchCheckpointIO"]
+__all__ += ["is_first_process", "lightning"]
 
 # what it says of devices and of other products is of no use to who trains here
 logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
 logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
 warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
 warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec")
+warnings.filterwarnings("ignore", message="It is recommended to use `self.log")
 warnings.filterwarnings("ignore", message="Total length of .* across ranks is zero")
 warnings.filterwarnings("ignore", message="The number of training batches .* is smaller than the logging interval")
 

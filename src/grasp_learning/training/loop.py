@@ -1,14 +1,17 @@
 """Lightning's loop as all trainings of this package run it: what ends it early, what it saves, how it goes on."""
 
+from datetime import timedelta
 from pathlib import Path
-from typing import List, Optional
+from typing import List, Optional, Union
 
-from grasp_learning.training.callbacks import Progress, SaveState, StopAtNan, StopWhenAsked
+import torch
+
+from grasp_learning.training.callbacks import Progress, SameStart, SaveState, StopAtNan, StopWhenAsked
 from grasp_learning.training.data import GraspData
-from grasp_learning.training.errors import TrainingInterrupted
+from grasp_learning.training.errors import TrainingError, TrainingInterrupted
 from grasp_learning.training.folder import LOGS_FOLDER, STATE_FILE, DurableState, next_run
 from grasp_learning.training.hardware import precision_of
-from grasp_learning.training.lightning_library import CSVLogger, TensorBoardLogger, lightning
+from grasp_learning.training.lightning_library import CSVLogger, DDPStrategy, TensorBoardLogger, lightning
 from grasp_learning.training.module import GraspModule
 from grasp_learning.training.settings import TrainSettings
 
@@ -24,7 +27,7 @@ def make_trainer(
         best: keeps the best network before a state is saved.
     """
     run = next_run(folder)
-    callbacks: List[lightning.Callback] = [StopAtNan(), StopWhenAsked()]
+    callbacks: List[lightning.Callback] = [SameStart(), StopAtNan(), StopWhenAsked()]
     callbacks += [] if best is None else [best]
     callbacks += [Progress(settings.progress), SaveState(folder, Path(STATE_FILE).stem)]
     return lightning.Trainer(
@@ -32,7 +35,7 @@ def make_trainer(
         accelerator=accelerator,
         devices=settings.devices,
         num_nodes=settings.num_nodes,
-        strategy=settings.strategy,
+        strategy=_strategy(settings),
         precision=precision_of(settings, accelerator),
         max_epochs=settings.resolved_epochs,
         logger=[cls(folder, LOGS_FOLDER, run) for cls in (CSVLogger, TensorBoardLogger)],
@@ -47,11 +50,20 @@ def make_trainer(
     )
 
 
+def _strategy(settings: TrainSettings) -> Union[str, DDPStrategy]:
+    """Lightning's; where several processes train, none waits for ever for another one."""
+    several = settings.devices * settings.num_nodes > 1
+    if several and settings.strategy in ("auto", "ddp"):
+        return DDPStrategy(timeout=timedelta(seconds=settings.peer_deadline))
+    return settings.strategy
+
+
 def fit(trainer: lightning.Trainer, module: GraspModule, data: GraspData, state: Optional[Path]) -> None:
     """Run the loop, from its beginning or from a state.
 
     Raises:
         TrainingInterrupted: by Ctrl-C or SIGTERM.
+        TrainingError: another one of the processes that train together is lost.
     """
     callbacks = trainer.callbacks  # type: ignore[attr-defined] # Lightning adds it elsewhere
     stop = next(callback for callback in callbacks if isinstance(callback, StopWhenAsked))
@@ -61,8 +73,23 @@ def fit(trainer: lightning.Trainer, module: GraspModule, data: GraspData, state:
     except SystemExit:
         # Lightning leaves the process after Ctrl-C and at SIGTERM
         raise TrainingInterrupted(_how_to_go_on(trainer)) from None
+    except RuntimeError as error:
+        if trainer.world_size == 1 or not _is_of_others(error):
+            raise
+        reason = " ".join(str(error).split())
+        raise TrainingError(
+            f"process {trainer.global_rank} of {trainer.world_size}: another one ended, or was not there in time "
+            f"({reason[:300]}); see what it said, and start the same command on all machines again, which goes on "
+            "after the last saved epoch"
+        ) from error
     if trainer.interrupted:
         raise TrainingInterrupted(_how_to_go_on(trainer))
+
+
+def _is_of_others(error: RuntimeError) -> bool:
+    """Whether it is one of torch.distributed, whose back ends raise errors of several kinds."""
+    words = ("gloo", "nccl", "peer", "connect", "timed out", "timeout", "rendezvous", "store", "socket")
+    return isinstance(error, torch.distributed.DistError) or any(word in str(error).lower() for word in words)
 
 
 def _how_to_go_on(trainer: lightning.Trainer) -> str:

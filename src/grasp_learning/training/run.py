@@ -27,6 +27,7 @@ from grasp_learning.training.features import Features, compute_features
 from grasp_learning.training.folder import (
     BEST_FILE,
     MODEL_FILE,
+    PATCHES_FOLDER,
     STATE_FILE,
     claim,
     kind_of,
@@ -38,6 +39,7 @@ from grasp_learning.training.lightning_library import is_first_process, lightnin
 from grasp_learning.training.loading import check_trainable, load_samples
 from grasp_learning.training.loop import fit, make_trainer
 from grasp_learning.training.module import GraspModule
+from grasp_learning.training.patch_cache import remove_cache
 from grasp_learning.training.samples import Samples
 from grasp_learning.training.selection import Selection, select_rows
 from grasp_learning.training.settings import TrainSettings
@@ -122,7 +124,8 @@ class _Job:
         self.selection = selection
         self.weights = self._weights()
         self.folder = Path(settings.out)
-        self.memory_gb = memory_for_patches(settings)
+        self.memory_gb, self.memory_used = memory_for_patches(settings), 0.0
+        self.patch_cache = Path(settings.patch_cache) if settings.patch_cache else self.folder / PATCHES_FOLDER
         inherited = parent.network.settings.model_dump() if parent else {"variant": settings.variant}
         self.network_settings = parse_settings(NetworkSettings, {**inherited, **settings.network}, "network")
 
@@ -170,7 +173,12 @@ class _Job:
 
     def _load(self, split: str, selection: Optional[Selection] = None) -> Optional[Samples]:
         settings, rows = self.settings, None if selection is None else selection.rows
-        return load_samples(settings.data, self.dataset, split, self.memory_gb, settings.progress, rows)
+        room = max(0.0, self.memory_gb - self.memory_used)
+        samples = load_samples(settings.data, self.dataset, split, room, settings.progress, rows, self.patch_cache)
+        # test splits come one after the other, each to be forgotten before the next
+        if samples is not None and split in (TRAIN, VALIDATION):
+            self.memory_used += samples.patches.memory / 1e9
+        return samples
 
     def _network(self) -> GraspNetwork:
         settings = self.settings
@@ -211,6 +219,7 @@ class _Job:
             samples = validation if split == VALIDATION else self._load(split)
             if samples is not None:
                 metrics.update(evaluate(network, samples, self.settings.batch_size).metrics(split))
+        remove_cache(self.patch_cache)
         write_metrics(self.folder, metrics)
         sha256 = self._save(MODEL_FILE, network, metrics)
         return TrainResult(self.folder / MODEL_FILE, sha256, metrics)
@@ -233,7 +242,7 @@ class _Job:
             "gamma": settings.resolved_gamma,
             **self.weights,
         }
-        movable = {"data", "out", "init", "progress"}
+        movable = {"data", "out", "init", "progress", "patch_cache"}
         info = CheckpointInfo.of(
             network,
             stage=settings.stage,

@@ -18,6 +18,11 @@ class Patches(abc.ABC):
 
     ready = True
 
+    @property
+    def memory(self) -> int:
+        """Bytes that they fill in this process's memory."""
+        return 0
+
     @abc.abstractmethod
     def __len__(self) -> int:
         """How many there are."""
@@ -36,6 +41,11 @@ class DecodedPatches(Patches):
 
     def __init__(self, pictures: torch.Tensor):
         self.pictures = pictures
+
+    @property
+    def memory(self) -> int:
+        """See :class:`Patches`."""
+        return self.pictures.nbytes
 
     def __len__(self) -> int:
         return len(self.pictures)

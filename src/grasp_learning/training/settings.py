@@ -21,7 +21,10 @@ FIRST_RATE, FIRST_EPOCHS = 0.01, 20
 LATER_RATE, LATER_EPOCHS = 0.001, 5
 
 # may change when a training goes on: where it runs, not what it computes
-MOVABLE = ("data", "out", "device", "devices", "num_nodes", "strategy", "memory_gb", "init", "weights", "progress")
+MOVABLE = (
+    *("data", "out", "init", "weights", "progress"),
+    *("device", "devices", "num_nodes", "strategy", "memory_gb", "patch_cache", "peer_deadline"),
+)
 
 
 class TrainSettings(Settings):
@@ -58,8 +61,10 @@ class TrainSettings(Settings):
         device: "auto", "cpu" or "cuda".
         devices, num_nodes, strategy: of Lightning's Trainer; more than one device needs "ddp" or the like.
         precision: "auto" is bf16 where the processor computes with it, else fp32; or "fp32", "bf16", "fp16".
-        memory_gb: decoded patches are kept in memory up to this; beyond it they are decoded when they are needed. None:
-            half of the machine's free memory, shared by its devices.
+        memory_gb: patches are kept in memory up to this: decoded, else compressed; beyond it in a file. None: half of
+            the machine's free memory, shared by its devices.
+        patch_cache: folder of that file; empty: .patches in `out`.
+        peer_deadline: how long one of several processes waits for the others (s).
         progress: whether to show a progress bar (on a terminal only).
     """
 
@@ -95,6 +100,8 @@ class TrainSettings(Settings):
     strategy: str = "auto"
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     memory_gb: Optional[float] = Field(None, ge=0)
+    patch_cache: str = ""
+    peer_deadline: float = Field(600.0, gt=0)
     progress: bool = True
 
     @field_validator("init")

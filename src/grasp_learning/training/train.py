@@ -127,7 +127,14 @@ def _add_machine(parser: argparse.ArgumentParser) -> None:
         "--memory-gb",
         type=float,
         metavar="GB",
-        help="for decoded patches; more are decoded on the way (default: half of the free memory)",
+        help="for patches, decoded or else compressed; more of them go into a file (default: half of the free memory)",
+    )
+    add("--patch-cache", metavar="DIR", help="for that file, best on a local SSD (default: .patches in --out)")
+    add(
+        "--peer-deadline",
+        type=float,
+        metavar="S",
+        help="how long one of several processes waits for the others (s, default: 600)",
     )
     add("--no-progress", dest="progress", action="store_false", help="no progress bars")
 
