@@ -9,6 +9,7 @@ import pytest
 from evaluation_samples import Fickle, Forgetful, Learner, Oracle, placed_dataset
 from model_samples import save_model
 
+from grasp_learning.dataset.reader import DatasetError
 from grasp_learning.evaluation.evaluate import main
 from grasp_learning.evaluation.folder import EvaluationFolder
 from grasp_learning.evaluation.method import MethodError, UnknownMethodError, create_method
@@ -140,6 +141,14 @@ def test_a_network_is_asked_about_the_executed_angle(data, model, tmp_path):
     assert any("was trained on other data" in note for note in found.notes)
 
 
+def test_a_network_alone_needs_nothing_to_learn_from(tmp_path, model):
+    folder = placed_dataset(tmp_path / "data", train=0, validation=0)
+    found = evaluate(settings(str(folder), MethodSpec(spec=f"network:{model}")), tmp_path / "out")
+    assert [each.train_samples for each in found.results] == [0, 0]
+    with pytest.raises(DatasetError, match="learner: there is no patch to learn from"):
+        evaluate(settings(str(folder), "Learner"), tmp_path / "out")
+
+
 # --- what is computed once ---
 
 
@@ -171,7 +180,7 @@ def test_fewer_stages_another_fit(data, tmp_path):
     evaluate(settings(data, "Learner"), tmp_path)
     evaluate(settings(data, "Learner", train_stages=[0]), tmp_path)
     assert Learner.fitted == 1  # the same rows
-    with pytest.raises(Exception, match="learner: there is no patch to learn from"):
+    with pytest.raises(DatasetError, match="learner: there is no patch to learn from"):
         evaluate(settings(data, "Learner", train_stages=[7]), tmp_path)
 
 
