@@ -78,7 +78,7 @@ class TableTwo(Experiment):
         optimistic = ", ".join(BASELINE_NAMES[method] for method in OPTIMISTIC)
         notes = [f"{optimistic} chose their parameters on the test set, as in the paper: upper limits."]
         notes.append(
-            "The paper's baselines look at patches of one angle class as they lie; the turned ones, which it does not have, "
+            "The paper's baselines look at patches of one angle class as they lie; the turned ones, which are ours, "
             "turn every patch so that its grasp closes along one axis, and learn from all angles together."
         )
         notes.append(f"The network starts from {START_NAMES[findings.plan.profile.start]}, the paper's from ImageNet.")
