@@ -11,7 +11,7 @@ from grasp_learning.experiments.places import Places
 from grasp_learning.geometry import bin_to_angle
 from grasp_learning.patches import crop_patch
 from grasp_learning.pictures import PictureSource
-from grasp_learning.polygons import many_in_polygon
+from grasp_learning.polygons import uniform_in_polygon
 from grasp_learning.predictor.places import place_polygon
 from grasp_learning.reporting.mosaic import mosaic, spread
 from grasp_learning.reporting.parts import Section, photograph
@@ -19,15 +19,13 @@ from grasp_learning.reporting.sources import Sources
 from grasp_learning.storage import trials_of
 from grasp_learning.storage_errors import CollectionError, PictureError
 
-PICTURES = 12  # of the collection, evenly apart
+PICTURES = 24  # of the collection, evenly apart
 FEWEST_PIXELS = 100.0  # of the polygon in which trials grasp
-EACH = 2  # patches of a picture, ranked and random ones
-RESCORED = 64  # places of a picture that are evaluated exactly: among fewer all may be on one object
 ID, TITLE = "ranked", "Fig. 6: highly ranked patches and random ones"
 QUESTION = (
     "What does the network look for? In {count} wrist pictures of {collection}, evenly spread over its trials, 800 "
-    "places each are looked at, of those where trials grasp; the two best that are at least half a patch apart stand "
-    "against two random places of the same picture. The rectangle is the proposed grasp: the fingers close along its green sides."
+    "places each are looked at, of those where trials grasp; the best one stands above, a random one of the same "
+    "pictures below. The rectangle is the proposed grasp: the fingers close along its green sides."
 )
 
 
@@ -36,7 +34,6 @@ class Patches(NamedTuple):
 
     ranked: List[np.ndarray]
     random: List[np.ndarray]
-    pictures: int
 
 
 def ranked_section(sources: Sources, wanted: bool = True) -> Section:
@@ -65,7 +62,7 @@ def ranked_section(sources: Sources, wanted: bool = True) -> Section:
         section.lacking = problem
         return section
     name = sources.name(collection)
-    section.paragraphs = [QUESTION.format(count=patches.pictures, collection=name)]
+    section.paragraphs = [QUESTION.format(count=len(patches.ranked), collection=name)]
     sheet = mosaic([("highly ranked", patches.ranked, None), ("random", patches.random, None)])
     alt = f"{len(patches.ranked)} patches that the network ranks highest, and {len(patches.random)} random ones."
     section.pictures = [photograph(ID, sheet, alt, f"{TITLE}; network {sources.name(model)}.")]
@@ -97,40 +94,31 @@ def compare_patches(model: Path, collection: Path, seed: int = 0) -> Patches:
     """
     from grasp_learning.predictor.errors import PredictionError
     from grasp_learning.predictor.predictor import Predictor
-    from grasp_learning.predictor.settings import DenseSettings, PredictorSettings
 
     lines = list(trials_of(collection))
     if not lines:
         raise CollectionError(f"{collection}: holds no trials yet; run the experiments again, which go on")
-    settings = PredictorSettings(count=RESCORED, dense=DenseSettings(rescored=RESCORED))
-    predictor, source = Predictor(model, settings), PictureSource(collection)
+    predictor, source = Predictor(model), PictureSource(collection)
     found, random, region = [], [], _reach(lines)
-    used, problem = 0, None
+    problem: Optional[Exception] = None
     for place in spread(len(lines), PICTURES):
         line, rng = lines[place], np.random.default_rng([seed, place])
         side = line["patch_size"]
         try:
             picture = source.approach(line)
             answer = predictor.predict(picture, side, rng, region)
-            random += _anywhere(picture, side, region, rng)
+            random.append(_anywhere(picture, side, region, rng))
         except (PictureError, PredictionError) as error:
             problem = error
             continue
-        used += 1
-        best = [entry for index, entry in enumerate(answer.ranked) if _apart(answer.ranked[:index], entry, side)]
-        for entry in best[:EACH]:
-            patch = crop_patch(picture, entry.u, entry.v, side)
-            middle = (side - 1) / 2
-            drawn = draw_grasp(patch, middle, middle, bin_to_angle(entry.bin), side, thickness=max(1, side // 90))
-            found.append((entry.score, drawn))
-    if not used:
+        best = predictor.best(answer)
+        patch, middle = crop_patch(picture, best.u, best.v, side), (side - 1) / 2
+        drawn = draw_grasp(patch, middle, middle, bin_to_angle(best.bin), side, thickness=max(1, side // 90))
+        found.append((best.score, drawn))
+    if not found:
         raise PictureError(f"{collection}: no picture can be looked at ({problem})")
     found.sort(key=lambda each: -each[0])
-    return Patches([patch for _, patch in found], random, used)
-
-
-def _apart(others, entry, side: int) -> bool:
-    return all(np.hypot(entry.u - other.u, entry.v - other.v) >= side / 2 for other in others)
+    return Patches([patch for _, patch in found], random)
 
 
 def _reach(lines: Sequence[Mapping[str, Any]]) -> Optional[np.ndarray]:
@@ -143,12 +131,10 @@ def _reach(lines: Sequence[Mapping[str, Any]]) -> Optional[np.ndarray]:
     return hull.astype(float) if len(hull) >= 3 and cv2.contourArea(hull) >= FEWEST_PIXELS else None
 
 
-def _anywhere(
-    picture: np.ndarray, side: int, region: Optional[np.ndarray], rng: np.random.Generator
-) -> List[np.ndarray]:
-    """Patches at places uniform in the region; blank ones too, as a random grasp has them."""
+def _anywhere(picture: np.ndarray, side: int, region: Optional[np.ndarray], rng: np.random.Generator) -> np.ndarray:
+    """A patch at a place uniform in the region; perhaps a blank one, as a random grasp has it."""
     height, width = picture.shape[:2]
-    places = many_in_polygon(place_polygon(width, height, side, region), EACH, rng)
+    place = uniform_in_polygon(place_polygon(width, height, side, region), rng)
     low = (side - 1) / 2
-    places = np.clip(places, low, [low + width - side, low + height - side])  # polygons are in single precision
-    return [crop_patch(picture, u, v, side) for u, v in places]
+    u, v = np.clip(place, low, [low + width - side, low + height - side])  # polygons are in single precision
+    return crop_patch(picture, u, v, side)
