@@ -6,6 +6,8 @@ import itertools
 import json
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -421,6 +423,17 @@ def test_plots_hold_whatever_there_is():
     ):
         picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
         assert picture.shape[1] == 960 and picture[0, 0].tolist() == [255, 255, 255]
+
+
+def test_what_catkin_installs_holds_the_template_and_every_module(tmp_path):
+    # as catkin's install step does, but into a folder of its own
+    command = [sys.executable, "setup.py", "-q", "build", "--build-base", str(tmp_path / "build")]
+    subprocess.run([*command, "--build-lib", str(tmp_path / "lib")], cwd=DOCS.parent, check=True, capture_output=True)
+    source, built = DOCS.parent / "src/grasp_learning", tmp_path / "lib/grasp_learning"
+    kinds = ("**/*.py", "**/templates/*")
+    wanted = {str(path.relative_to(source)) for kind in kinds for path in source.glob(kind)}
+    assert {str(path.relative_to(built)) for kind in kinds for path in built.glob(kind)} == wanted
+    assert "reporting/templates/report.html.j2" in wanted
 
 
 # Words
