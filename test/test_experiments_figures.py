@@ -143,6 +143,12 @@ def test_an_order_within_the_intervals_is_not_called_true(out):
     assert any("cannot be told, +1.0 points" in reason for reason in made.result.order.reasons)
 
 
+def test_a_handful_of_tables_decides_nothing(out):
+    made = Made(out, "table2").evaluation({**BASELINE_SKILLS, "stage0": 0.99, "stage1": 1.0}, count=8)
+    assert made.result.order.holds is None
+    assert all(reason.endswith(", of 8 trials only.") for reason in made.result.order.reasons)
+
+
 def test_the_curve_over_the_training_size_begins_with_a_network_that_learnt_nothing(out, tmp_path):
     made = Made(out, "fig8").evaluation({"untrained": 0.5, "limit50": 0.6, "limit100": 0.7, "stage0": 0.8})
     made.collection("collect_random", 10, 40)

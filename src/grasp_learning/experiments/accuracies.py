@@ -96,7 +96,7 @@ class TableTwo(Experiment):
         # the paper's own order of the heuristics is no claim of its text: the best of them is the one to beat
         line = [each for each in names[2:] if each[0] not in STRONGER]
         parts = [
-            judge_pair(evaluation.compare(first[0], second[0], NOVEL), first[1], second[1])
+            judge_pair(evaluation, NOVEL, (first[0], first[1]), (second[0], second[1]))
             for first, second in zip(line, line[1:])
         ]
         text = "On novel objects: heuristics < kNN < SVM < network < network + stages."
@@ -151,11 +151,11 @@ class TrainingSizes(Experiment):
         methods = [*self._points(plan), ("stage0", plan.profile.random_trials)]
         first, last = methods[0], methods[-1]
         parts = [
-            judge_pair(evaluation.compare(first[0], last[0], split), "0 trials", f"all, {name}")
+            judge_pair(evaluation, split, (first[0], "0 trials"), (last[0], f"all, {name}"))
             for split, name in SETS.items()
         ]
         parts += [
-            judge_pair(evaluation.compare(a[0], b[0], NOVEL), f"{a[1]} trials", f"{b[1]} trials")
+            judge_pair(evaluation, NOVEL, (a[0], f"{a[1]} trials"), (b[0], f"{b[1]} trials"))
             for a, b in zip(methods, methods[1:])
         ]
         text = "More random trials make the network better, on seen and on novel objects."
@@ -218,7 +218,7 @@ class Pretraining(Experiment):
         evaluation = findings.evaluation("pretraining")
         scratch = starts[0]
         parts = [
-            judge_pair(evaluation.compare(scratch[1], name, NOVEL), START_NAMES["scratch"], START_NAMES[start])
+            judge_pair(evaluation, NOVEL, (scratch[1], START_NAMES["scratch"]), (name, START_NAMES[start]))
             for start, name in starts[1:]
         ]
         text = "Convolutions that were trained before make the network better on novel objects."
@@ -268,8 +268,7 @@ class Stages(Experiment):
         evaluation, last = findings.evaluation("stages"), findings.plan.profile.stages
         pairs = [(0, 1)] if last == 1 else [(0, 1), (0, last)]
         parts = [
-            judge_pair(evaluation.compare(f"stage{a}", f"stage{b}", NOVEL), f"stage {a}", f"stage {b}")
-            for a, b in pairs
+            judge_pair(evaluation, NOVEL, (f"stage{a}", f"stage {a}"), (f"stage{b}", f"stage {b}")) for a, b in pairs
         ]
         text = "Staged learning makes the network better on novel objects."
         return Claim(text=text, holds=judged_together(parts), reasons=[part.reason for part in parts])
@@ -317,7 +316,7 @@ class Aggregation(Experiment):
         evaluation = findings.evaluation("aggregation")
         parts = [
             judge_pair(
-                evaluation.compare(alone, together, NOVEL), f"stage {stage} without", f"stage {stage} with aggregation"
+                evaluation, NOVEL, (alone, f"stage {stage} without"), (together, f"stage {stage} with aggregation")
             )
             for stage, together, alone in self._pairs(findings.plan)
         ]
@@ -356,7 +355,7 @@ class Gamma(Experiment):
         """See Experiment."""
         profile, evaluation = findings.plan.profile, findings.evaluation("gamma")
         parts = [
-            judge_pair(evaluation.compare(name, "stage1", NOVEL), f"Gamma {gamma:g}", f"Gamma {profile.gamma:g}")
+            judge_pair(evaluation, NOVEL, (name, f"Gamma {gamma:g}"), ("stage1", f"Gamma {profile.gamma:g}"))
             for gamma, name in self._weights(findings.plan)
             if gamma != profile.gamma
         ]

@@ -9,13 +9,16 @@ from grasp_learning.clearing import ClearingSummary, summarize_tables
 from grasp_learning.curriculum.machine import count
 from grasp_learning.dataset.reader import open_dataset
 from grasp_learning.dataset.schema import TRAIN
-from grasp_learning.evaluation.results import Comparison, Evaluation, load_evaluation
+from grasp_learning.evaluation.results import Evaluation, load_evaluation
 from grasp_learning.experiments.errors import ExperimentError
 from grasp_learning.experiments.folder import load_record
 from grasp_learning.experiments.plan import Plan
 from grasp_learning.experiments.results import Figure
 from grasp_learning.experiments.step import closure
 from grasp_learning.summary import wilson_interval
+
+WORDS = {True: "holds", False: "does not hold", None: "cannot be told"}
+FEWEST_CLUSTERS = 10  # a bootstrap over fewer tables gives intervals that are far too narrow
 
 
 @dataclass(frozen=True)
@@ -154,19 +157,27 @@ class Findings:
         return summarize_tables(self._places.tables)
 
 
-def judge_pair(found: Comparison, first: str, second: str) -> Judged:
-    """Whether the second method of a comparison is better than the first, as claimed.
+def judge_pair(found: Evaluation, split: str, first: Tuple[str, str], second: Tuple[str, str]) -> Judged:
+    """Whether the second of two methods is better than the first on a test set, as claimed.
 
     Args:
-        first, second: what they are called.
+        first, second: each a method and what it is called.
+
+    Raises:
+        KeyError: one of them was not evaluated on this test set.
     """
-    gain = found.difference
-    holds = {"better": True, "worse": False}.get(found.verdict)
-    words = {True: "holds", False: "does not hold", None: "cannot be told"}[holds]
+    comparison = found.compare(first[0], second[0], split)
+    gain, claim = comparison.difference, f"{first[1]} < {second[1]}"
     if gain.value is None or gain.low is None or gain.high is None:
-        return Judged(None, f"{first} < {second}: cannot be told, there is no test set.")
+        return Judged(None, f"{claim}: cannot be told, there is no test set.")
+    holds = {"better": True, "worse": False}.get(comparison.verdict)
+    result = found.result(first[0], split)
+    few = result.clusters < FEWEST_CLUSTERS
+    if few:
+        holds = None
     numbers = f"{100 * gain.value:+.1f} points (95 %: {100 * gain.low:+.1f} to {100 * gain.high:+.1f})"
-    return Judged(holds, f"{first} < {second}: {words}, {numbers}.")
+    numbers += f", of {result.clusters} {result.resampled_by}s only" if few else ""
+    return Judged(holds, f"{claim}: {WORDS[holds]}, {numbers}.")
 
 
 def judged_together(parts: List[Judged]) -> Optional[bool]:
@@ -189,6 +200,5 @@ def judge_rates(lower: Figure, higher: Figure) -> Judged:
     down = math.hypot(higher.value - higher.low, lower.high - lower.value)
     up = math.hypot(higher.high - higher.value, lower.value - lower.low)
     holds = True if gain - down > 0 else (False if gain + up < 0 else None)
-    words = {True: "holds", False: "does not hold", None: "cannot be told"}[holds]
     numbers = f"{100 * gain:+.1f} points (95 %: {100 * (gain - down):+.1f} to {100 * (gain + up):+.1f})"
-    return Judged(holds, f"{lower.name} < {higher.name}: {words}, {numbers}.")
+    return Judged(holds, f"{lower.name} < {higher.name}: {WORDS[holds]}, {numbers}.")
