@@ -44,6 +44,10 @@ def test_a_table_counts_tries_placings_and_what_was_moved():
     table.add_brought(2)
     record = table.record(CLEARED, 70.0, {"ball": "bin", "mug": "table", "pen": "elsewhere"}, arms=["left"])
     assert (record.tries, record.held, record.removed, record.lost, record.kept) == (4, 3, 1, 1, 1)
+    assert record.placed == 1
+    # where no simulator tells, what the robot believes
+    blind = table.record(TRY_LIMIT, 70.0, None, arms=["left"])
+    assert (blind.removed, blind.truth_known, blind.cleared) == (1, False, False)
     assert (record.objects, record.put_back, record.brought) == (2, 1, 2)
     assert record.faults == {"ROBOT_FAULT": 1, "UNREACHABLE": 1}
     assert record.trials == [1, 2, 4, 5] and record.seconds == 60.0
@@ -109,7 +113,8 @@ def test_a_damaged_line_is_named(tmp_path, line, told):
 def test_figures_of_several_tables(tmp_path):
     write(tmp_path, (4, 2, CLEARED, False), (8, 2, CLEARED, True), (20, 1, TRY_LIMIT, True), (3, 0, OUT_OF_REACH, True))
     summary = summarize_tables(tmp_path)
-    assert (summary.tables, summary.cleared, summary.objects, summary.removed) == (4, 2, 8, 5)
+    assert (summary.tables, summary.cleared, summary.objects) == (4, 2, 8)
+    assert (summary.placed, summary.removed) == (5, 5)  # as the robots believe, and in truth
     assert (summary.tries, summary.held, summary.grasp_rate) == (35, 5, pytest.approx(5 / 35))
     assert summary.tries_per_table == [4, 8] and summary.mean_tries == 6.0
     low, high = summary.mean_tries_interval

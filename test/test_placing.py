@@ -123,6 +123,21 @@ def test_a_gripper_that_fails_over_the_bin_is_a_sensor_fault(cell, broken):
     assert cell.at_neutral()  # the arm can still get out of the way
 
 
+def test_an_object_that_sticks_in_the_open_hand_is_told(cell):
+    opened = []
+
+    def wedge():
+        if cell.phases[-1] == "place" and cell.gripper.value > 99.0 and not opened:
+            opened.append(True)
+            cell.gripper.object_width, cell.gripper.target = 99.5, 0.0  # it presses on the open fingers
+
+    cell.clock.hooks.append(wedge)
+    report = cell.sequence.pick(grasp(), place=True)
+    assert opened and report.outcome is Outcome.SUCCESS
+    assert report.placing.outcome is PlaceOutcome.STUCK and "although they are open" in report.placing.message
+    assert cell.at_neutral()
+
+
 def test_a_bin_out_of_reach_is_told_and_the_object_put_back(motions):
     cell = make_cell(motions, FAR)
     released = opened_at(cell)
@@ -153,7 +168,8 @@ def test_a_way_that_would_tilt_the_hand_is_not_taken(motions, monkeypatch):
     cell = make_cell(motions, placing=PlaceSettings(carry_clearance=0.5))  # higher than any way is
     released = opened_at(cell)
     report = cell.sequence.pick(grasp(), place=True)
-    assert report.placing.outcome is PlaceOutcome.PLANNING_FAILED and "dips towards the table" in report.placing.message
+    assert report.placing.outcome is PlaceOutcome.PLANNING_FAILED
+    assert "each of 5 ways to the bin tilts the hand or dips" in report.placing.message
     assert released[0][2] < -0.05 and cell.at_neutral()
 
 

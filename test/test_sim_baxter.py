@@ -5,9 +5,10 @@ import pytest
 from physics_scene import SPOT, Cell, block, place, solve
 
 from grasp_learning.robot_description import ARM_JOINT_SUFFIXES, NEUTRAL, arm_joints
-from grasp_learning.sim.baxter import ControlMode
-from grasp_learning.sim.objects import ObjectSpec
+from grasp_learning.sim.baxter import ControlMode, SimulatedBaxter
+from grasp_learning.sim.objects import ObjectSpec, catalogue
 from grasp_learning.sim.shapes import sphere
+from grasp_learning.sim.world import World
 
 # Limb.move_to_joint_positions waits until every joint is nearer than this (rad)
 TOLERANCE = 0.008726646
@@ -523,3 +524,26 @@ def test_an_object_that_sticks_in_the_open_hand_is_taken_out_by_hand():
     cell.run(1.0)
     assert cell.world.held("left") is None
     assert cell.world.objects_off_table() == []
+
+
+def test_a_hand_that_opens_while_something_is_wedged_into_it_does_not_grip():
+    teapot = next(obj for obj in catalogue("test") if obj.name == "teapot_00")
+    world = World(0, [teapot])
+    robot = SimulatedBaxter(world)
+    robot.enable()
+    gripper = robot.grippers["left"]
+
+    def run(command, seconds, **args):
+        gripper.command(command, args)
+        for _ in range(int(100 * seconds)):
+            robot.update(0.01)
+
+    run("calibrate", 4.0)
+    run("go", 1.0, position=100.0)
+    world.place(teapot.name, world.data.body("left_gripper").xpos + [0.0, 0.0, 0.02])
+    run("go", 1.0, position=0.0)
+    assert gripper.gripping and gripper.position > 99.0  # wider than the hand
+    assert robot.stuck_objects() == []  # held on purpose
+    run("go", 1.0, position=100.0)
+    assert not gripper.gripping
+    assert robot.stuck_objects() == [teapot.name]

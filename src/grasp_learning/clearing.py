@@ -40,9 +40,10 @@ class TableRecord(Settings):
         arms: that cleared it.
         tries: grasps that were executed and labelled, held or not; the paper's "interactions".
         held: tries in which the gripper held an object.
-        removed: objects that were let go of over a bin.
+        removed: objects that are in the bins in the end, where a simulator knows; else as many as were placed.
+        placed: tries in which an object was let go of over a bin, as the robot believes.
         lost: held objects that were lost on the way to the bin.
-        kept: held objects that were put back, since no way led to the bin.
+        kept: held objects that did not come into the bin otherwise: no way led there, or they stuck in the open hand.
         faults: attempts without a label, by outcome.
         put_back: objects that had left the table on another way than by a bin and were put back onto it.
         brought: objects that were brought back within reach because no arm found anything that it could grasp.
@@ -65,6 +66,7 @@ class TableRecord(Settings):
     tries: int = Field(ge=0)
     held: int = Field(0, ge=0)
     removed: int = Field(ge=0)
+    placed: int = Field(0, ge=0)
     lost: int = Field(0, ge=0)
     kept: int = Field(0, ge=0)
     faults: Dict[str, int] = Field(default_factory=dict)
@@ -157,7 +159,8 @@ class TableRun:
             names=self.names,
             tries=self.tries,
             held=self.held,
-            removed=placed,
+            removed=len(at(IN_BIN)) if truth is not None else placed,
+            placed=placed,
             lost=lost,
             kept=sum(self.placings.values()) - placed - lost,
             faults=dict(sorted(self.faults.items())),
@@ -239,7 +242,7 @@ class ClearingSummary:
 
     Attributes:
         tables, cleared: how many there are, and how many of them the Kinect saw empty in the end.
-        objects, removed, lost: sums over the tables.
+        objects, removed, placed, lost: sums over the tables; see TableRecord.
         tries, held: sums over the tables.
         put_back, brought: objects that were put back onto the table, and brought back within reach.
         seconds: sum (s, robot's time).
@@ -255,6 +258,7 @@ class ClearingSummary:
     cleared: int
     objects: int
     removed: int
+    placed: int
     lost: int
     tries: int
     held: int
@@ -282,7 +286,7 @@ def summarize_tables(folder) -> ClearingSummary:
     known = [record for record in records if record.truth_known]
     sums = {
         name: sum(getattr(record, name) for record in records)
-        for name in ("objects", "removed", "lost", "put_back", "brought", "seconds")
+        for name in ("objects", "removed", "placed", "lost", "put_back", "brought", "seconds")
     }
     return ClearingSummary(
         tables=len(records),

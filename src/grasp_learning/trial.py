@@ -41,6 +41,7 @@ class PlaceOutcome(str, enum.Enum):
 
     PLACED = "PLACED"  # it was let go of over the bin
     LOST = "LOST"  # the gripper was empty when the arm came to the bin
+    STUCK = "STUCK"  # it was opened over the bin, but something still presses on the open fingers
     UNREACHABLE = "UNREACHABLE"  # the arm cannot take up a posture over the bin; the object was put back
     PLANNING_FAILED = "PLANNING_FAILED"  # no path there; the object was put back
     SENSOR_FAULT = "SENSOR_FAULT"  # the gripper sent nothing or did not open

@@ -280,15 +280,19 @@ class PickSequence:
             placer.carry()
             self._phase("place")
             held = placer.still_held()
-            placer.let_go()
+            gone = placer.let_go()
         except Cancelled:
             raise
         except (Unreachable, PlanningFailed) as error:
             return Placing(PlaceOutcome(str(error.outcome)), f"{error}{self._put_back_if_possible(pick_height)}")
         except StepError as error:
             return Placing(PlaceOutcome(str(error.outcome)), f"{error}{self._retreat()}")
-        outcome = PlaceOutcome.PLACED if held else PlaceOutcome.LOST
-        return Placing(outcome, ("" if held else "the object was lost on the way to the bin") + self._clear())
+        cleared = self._clear()
+        if not held:
+            return Placing(PlaceOutcome.LOST, f"the object was lost on the way to the bin{cleared}")
+        if not gone:
+            return Placing(PlaceOutcome.STUCK, f"something presses on the fingers although they are open{cleared}")
+        return Placing(PlaceOutcome.PLACED, cleared.lstrip("; "))
 
     def _clear(self) -> str:
         """Go to neutral; why that failed, for a person: the next approach plans from here."""

@@ -23,6 +23,8 @@ class PlaceSettings(Settings):
     carry_clearance: float = Field(0.12, ge=0)
     max_tilt: float = Field(0.7, gt=0, le=math.pi)
     yaws: int = Field(8, ge=1)
+    plans: int = Field(5, ge=1)
+    release_time: float = Field(0.2, ge=0)
 
 
 class Placer:
@@ -68,14 +70,16 @@ class Placer:
             raise SensorFault(label.message)
         return label.outcome is Outcome.SUCCESS
 
-    def let_go(self) -> None:
-        """Open.
+    def let_go(self) -> bool:
+        """Open; whether nothing presses on the open fingers any more.
 
         Raises:
-            SensorFault: the gripper did not open.
+            SensorFault: the gripper did not open, or its readings tell nothing.
         """
         self._hand.start_open()
         self._hand.wait_open()
+        self._arm.rest(self.settings.release_time)
+        return not self._hand.holds_something(self._force_threshold)
 
     # --- ways ---------------------------------------------------------------------------------------------------------
 
@@ -104,10 +108,14 @@ class Placer:
         arm, motions = self._arm, self._motions
         q = arm.commanded()
         poses = [top_down_pose(self._bin.x, self._bin.y, self._release_height, yaw) for yaw in self._yaws(q)]
-        path = motions.to_first_pose(q, poses, arm.other_q())
-        if not all(self._is_level(point) for point in path.positions[::CHECK_EVERY]):
-            raise PlanningFailed("the only way to the bin that was found tilts the hand or dips towards the table")
-        arm.follow(path)
+        for _ in range(self.settings.plans):
+            # the planner is random: the next way may be a level one
+            path = motions.to_first_pose(q, poses, arm.other_q())
+            if all(self._is_level(point) for point in path.positions[::CHECK_EVERY]):
+                arm.follow(path)
+                return
+        count = self.settings.plans
+        raise PlanningFailed(f"each of {count} ways to the bin tilts the hand or dips towards the table")
 
     def _yaws(self, q) -> List[float]:
         """Closing directions to try: the present one, then evenly spread ones, the nearest first."""

@@ -206,8 +206,8 @@ def describe_table(record: TableRecord, tables: int) -> str:
         f"table {record.table} of {tables}: {record.outcome} after {record.tries} tries in {record.seconds:.0f} s; "
         f"{record.removed} of {record.objects} objects in bins"
     )
-    if record.lost or record.brought:
-        text += f", {record.lost} lost on the way, {record.brought} brought within reach"
-    if record.truth_known:
-        text += f"; in truth {len(record.truth_in_bins)} there and {len(record.truth_on_table)} on the table"
+    told = {"lost on the way": record.lost, "put back": record.put_back, "brought within reach": record.brought}
+    text += "".join(f", {count} {what}" for what, count in told.items() if count)
+    if record.truth_known and record.truth_on_table:
+        text += f"; still on the table: {', '.join(record.truth_on_table)}"
     return text

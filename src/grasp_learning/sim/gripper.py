@@ -292,7 +292,8 @@ class SimulatedGripper:
     def _start_towards(self, target: float) -> None:
         self._travel = self._measured_travel()
         self._target = target
-        self._closing = target < self._travel
+        # what is wedged between wide open fingers pushes them over their stops; to open them is no closing then
+        self._closing = target < min(self._travel, self._upper)
         self._waited = 0.0
         self._ticks_over = 0
 
