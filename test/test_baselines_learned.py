@@ -116,14 +116,31 @@ def test_few_successes_are_found_all_the_same(rare, spec):
     assert predicted[rare[2].labels == 0].mean() <= 0.3
 
 
-def test_the_k_of_the_table_is_the_best_on_the_test_set(sets):
-    method = fitted("knn", sets, ks=[1, 3, 5, 1000])
+def test_a_minority_of_votes_may_be_enough(rare):
+    """With 30 neighbours successes are outvoted nearly everywhere; the threshold follows from validation."""
+    method = fitted("knn-turned", rare, ks=[30])
+    assert method.threshold < 0.5
+    assert accuracy(method, rare[2]) >= 0.7
+    assert method.parameters()["test_accuracy_by_k"]["30"] == pytest.approx(accuracy(method, rare[2]))
+
+
+def test_a_class_with_fewer_patches_than_k_votes_as_a_whole(sets):
+    method = fitted("knn", sets, ks=[1000], least=1)
+    bins = sets[2].bins
+    own = np.array([str(index) not in method.parameters()["widened_bins"] for index in bins])
+    assert own.sum() > len(own) / 2
+    shares = np.array([sets[0].labels[sets[0].bins == index].mean() for index in bins])
+    assert method.scores(sets[2])[own] == pytest.approx(shares[own])
+
+
+def test_the_k_of_the_table_is_the_best_on_the_test_set(rare):
+    method = fitted("knn-turned", rare, ks=[1, 3, 30, 1000])
     assert method.optimistic
     chosen = method.parameters()
     accuracies = chosen["test_accuracy_by_k"]
-    assert set(accuracies) == {"1", "3", "5", "1000"}
+    assert set(accuracies) == {"1", "3", "30", "1000"}
     assert accuracies[str(chosen["k"])] == max(accuracies.values())
-    assert accuracies[str(chosen["k"])] == pytest.approx(accuracy(method, sets[2]))
+    assert accuracies[str(chosen["k"])] == pytest.approx(accuracy(method, rare[2]))
 
 
 def test_k_is_chosen_anew_for_another_test_set(sets):
