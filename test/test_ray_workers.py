@@ -60,7 +60,7 @@ def test_ray_is_asked_for_only_where_it_is_wanted(tmp_path, monkeypatch, capsys)
     assert not (tmp_path / "data").exists()
 
 
-@pytest.mark.parametrize("address", ["here", "host:", ":6379", "host:port", "a b:1"])
+@pytest.mark.parametrize("address", ["here", "host:", ":6379", "host:port", "a b:1", "ray://host:10001"])
 def test_an_address_that_is_none_is_wrong_usage(tmp_path, capsys, address):
     assert main(["--trials", "4", "--out", str(tmp_path / "data"), "--ray", address]) == 2
     assert "key 'ray'" in capsys.readouterr().err
@@ -93,9 +93,11 @@ def test_something_that_is_no_ray_cluster_is_given_up(tmp_path):
 
 
 @needs_ray
-@pytest.mark.parametrize("count", [1, None])
-def test_all_jobs_are_done_once_on_one_thread_each(tmp_path, cluster, count):
-    results = dict(RayWorkers(cluster.address, count, Tracked(str(tmp_path)), 60.0).results(range(6)))
+@pytest.mark.parametrize("count, auto", [(1, True), (None, False)])
+def test_all_jobs_are_done_once_on_one_thread_each(tmp_path, cluster, count, auto):
+    results = dict(
+        RayWorkers("auto" if auto else cluster.address, count, Tracked(str(tmp_path)), 60.0).results(range(6))
+    )
     assert results == {number: (number**2, "1") for number in range(6)}
     done = sorted(path.name for path in tmp_path.iterdir() if not path.name.startswith("pid"))
     assert done == [f"{number}.0" for number in range(6)]

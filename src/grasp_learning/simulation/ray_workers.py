@@ -93,7 +93,7 @@ class RayWorkers:
         """Raise where nothing listens, without waiting for Ray, which tries for long."""
         if self._address == "auto":
             return
-        host, _, port = self._address.rpartition("://")[2].rpartition(":")
+        host, _, port = self._address.rpartition(":")
         try:
             socket.create_connection((host.strip("[]"), int(port)), min(10.0, self._connect_deadline)).close()
         except OSError as error:

@@ -65,7 +65,7 @@ class SimulateSettings(Settings):
     out: str = Field(min_length=1)
     trials: int = Field(ge=1)
     workers: Optional[int] = Field(None, ge=1)
-    ray: str = Field("", pattern=r"^$|^auto$|^(ray://)?[^\s/]+:[0-9]{1,5}$")
+    ray: str = Field("", pattern=r"^$|^auto$|^[^\s/]+:[0-9]{1,5}$")
     seed: int = Field(0, ge=0)
     mode: str = Field(RANDOM, pattern="^(random|staged|best)$")
     model: str = ""

@@ -21,6 +21,8 @@ __all__ += ["is_first_process", "lightning"]
 # what it says of devices and of other products is of no use to who trains here
 logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
 logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
+# but why it kills this process, after one that it started on this machine has died
+logging.getLogger("lightning.fabric.strategies.launchers.subprocess_script").setLevel(logging.INFO)
 warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
 warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec")
 warnings.filterwarnings("ignore", message="It is recommended to use `self.log")

@@ -76,7 +76,7 @@ def fit(trainer: lightning.Trainer, module: GraspModule, data: GraspData, state:
     except RuntimeError as error:
         if trainer.world_size == 1 or not _is_of_others(error):
             raise
-        reason = " ".join(str(error).split())
+        reason = " ".join(str(error).split()).split(". ")[0]
         raise TrainingError(
             f"process {trainer.global_rank} of {trainer.world_size}: another one ended, or was not there in time "
             f"({reason[:300]}); see what it said, and start the same command on all machines again, which goes on "
