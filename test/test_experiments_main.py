@@ -79,6 +79,7 @@ def test_all_experiments_are_done_and_told_with_source_and_command(small, tmp_pa
     said = capsys.readouterr().out
     assert "table2: A small one" in said and "letters  16 letters" in said
     assert f"rosrun grasp_learning report {tmp_path / 'out'}" in said
+    assert "16 letters" in (tmp_path / "out/report.html").read_text()
 
 
 def test_a_repeat_does_nothing_and_changes_nothing(small, tmp_path):

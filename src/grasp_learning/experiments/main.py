@@ -32,7 +32,7 @@ from grasp_learning.storage_errors import CollectionError
 DESCRIPTION = """
 Do the experiments of the paper's section IV in simulation, each with its figures beside the paper's. What one of them
 has made serves the others, and what is in DIR already is not made again: the same command goes on after any
-interruption. `rosrun grasp_learning report DIR` then writes the page.
+interruption. In the end DIR/report.html tells all of it; `rosrun grasp_learning report DIR` writes it at any time.
 """
 LAUNCHER = "roslaunch"
 
@@ -222,7 +222,7 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
         wanted = chosen(parsed.only, _say)
         with interruptible(), ExperimentsFolder(parsed.out) as folder:
             experiments = Experiments(folder, profile_name(parsed.profile), profile, options, command, _say)
-            problems = experiments.run(wanted)
+            problems = experiments.run(wanted) + _write_page(folder.path)
     except (ConfigError, ExperimentError) as error:
         print(f"experiments: {' '.join(str(error).split())}", file=sys.stderr)
         return 2 if isinstance(error, ConfigError) else 1
@@ -233,8 +233,26 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
     for problem in problems:
         print(f"experiments: {problem}", file=sys.stderr)
     out = shlex.quote(str(folder.path))
-    print(f"results      {folder.path / results.RESULTS_FOLDER}\nreport       rosrun grasp_learning report {out}")
+    print(f"results      {folder.path / results.RESULTS_FOLDER}\nthe page again: rosrun grasp_learning report {out}")
     return 1 if problems else 0
+
+
+def _write_page(folder: Path) -> List[str]:
+    """Write the report of what there is so far.
+
+    Returns:
+        What keeps it from being complete, one line each.
+    """
+    # only here: what draws takes a second to import
+    from grasp_learning.reporting.build import write_report
+    from grasp_learning.reporting.errors import ReportError
+
+    try:
+        report = write_report(folder)
+    except ReportError as error:
+        return [f"report: {error}"]
+    print(f"page         {report.page}")
+    return [f"report: {problem}" for problem in report.problems]
 
 
 def _say(text: str) -> None:

@@ -27,7 +27,7 @@ def add_tables(section: Section, sources: Sources) -> None:
         name = sources.name(folder)
         origin = f"{name}/{TABLES_FILE}"
         section.tables.append(Table(f"Tables in {name}", HEADER, [_row(record, origin) for record in records]))
-        section.pictures.append(_picture(records, name))
+        section.pictures.append(_picture(records, name, len(section.pictures)))
         section.origins.append(("each table", origin, ""))
         section.lacking = ""
 
@@ -39,7 +39,7 @@ def _row(record: TableRecord, origin: str) -> List[Cell]:
     return [Cell(str(record.table), head=True), *numbers, Cell(outcome), Cell(duration(record.seconds), number=True)]
 
 
-def _picture(records: List[TableRecord], name: str) -> Picture:
+def _picture(records: List[TableRecord], name: str, number: int) -> Picture:
     points = []
     for record in records:
         state = "" if record.outcome == CLEARED else f", {record.outcome.lower().replace('_', ' ')}"
@@ -48,4 +48,4 @@ def _picture(records: List[TableRecord], name: str) -> Picture:
     mean = f", {np.mean(emptied):.1f} in the mean" if emptied else ""
     said = "; ".join(f"table {record.table}: {record.tries}" for record in records)
     caption = f"Tries for each table in {name}; {len(emptied)} of {len(records)} were emptied{mean}."
-    return Picture("tries_per_table", dots(points, "tries", "tries"), f"Tries for each table. {said}.", caption)
+    return Picture(f"tries_per_table_{number}", dots(points, "tries", "tries"), f"Tries for each table. {said}.", caption)
