@@ -48,4 +48,6 @@ def _picture(records: List[TableRecord], name: str, number: int) -> Picture:
     mean = f", {np.mean(emptied):.1f} in the mean" if emptied else ""
     said = "; ".join(f"table {record.table}: {record.tries}" for record in records)
     caption = f"Tries for each table in {name}; {len(emptied)} of {len(records)} were emptied{mean}."
-    return Picture(f"tries_per_table_{number}", dots(points, "tries", "tries"), f"Tries for each table. {said}.", caption)
+    return Picture(
+        f"tries_per_table_{number}", dots(points, "tries", "tries"), f"Tries for each table. {said}.", caption
+    )
