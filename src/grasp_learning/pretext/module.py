@@ -35,6 +35,8 @@ class KindNetwork(GraspNetwork):
         for name, layer in list(self.features.named_children()):
             if isinstance(layer, nn.Conv2d):
                 self.features.add_module(name, nn.Sequential(layer, nn.BatchNorm2d(layer.out_channels)))
+        # 9216 positive values make steps in fc6 far too long; not by batches, of which one may have a single patch
+        self.norm6, self.norm7 = nn.LayerNorm(self.settings.fc6), nn.LayerNorm(self.settings.fc7)
         self.head = nn.Linear(self.settings.fc7, count)
         for layer in (self.fc6, self.fc7, self.head):
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu", generator=generator)
@@ -53,8 +55,8 @@ class KindNetwork(GraspNetwork):
     def classify(self, pooled: torch.Tensor) -> torch.Tensor:
         """Logits (n, count) of pooled maps (n, 256, 6, 6)."""
         x = torch.flatten(pooled, 1)
-        x = self.dropout(functional.relu(self.fc6(x)))
-        x = self.dropout(functional.relu(self.fc7(x)))
+        x = self.dropout(functional.relu(self.norm6(self.fc6(x))))
+        x = self.dropout(functional.relu(self.norm7(self.fc7(x))))
         return self.head(x)
 
     def loss(
