@@ -2,9 +2,9 @@
 """A dataset of a million patches: peak memory, and patches a second, beside keeping all of them in memory.
 
 The dataset is made of a few pictures again and again, 4 kB each, so that it is made within minutes and needs some 8 GB
-of disk, its copy for a training included; a simulated trial's patch has 22 kB. Each way of reading runs in a process of its own: what it says of the
-whole (`open_dataset`), a training's samples in a file with 0.5 GB allowed, the peer, which keeps them compressed in
-memory, and the rows of an evaluation.
+of disk, its copy for a training included; a simulated trial's patch has 22 kB. Each way of reading runs in a process of
+its own: what it says of the whole (`open_dataset`), a training's samples in a file with 0.5 GB allowed, the peer, which
+keeps them compressed in memory, and the rows of an evaluation.
 """
 
 import argparse
