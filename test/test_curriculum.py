@@ -446,6 +446,25 @@ def _run_a_child(code, log):
     run_child(child_of(code), log, 60, lambda: 0)
 
 
+def test_ctrl_c_while_a_tool_is_being_started_is_not_lost_and_leaves_nothing_running(tmp_path, monkeypatch):
+    started = []
+
+    class Interrupted(subprocess.Popen):
+        def __init__(self, *args, **more):
+            os.kill(os.getpid(), signal.SIGINT)
+            super().__init__(*args, **more)
+            started.append(self)
+
+    monkeypatch.setattr(subprocess, "Popen", Interrupted)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run_child([sys.executable, "-c", SLEEPER], tmp_path / "log", 60, int)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert started[0].poll() is not None
+
+
 SLEEPER = "import os, time; print(os.getpid(), flush=True); time.sleep(60)"
 
 

@@ -154,6 +154,10 @@ def test_imagenet_takes_part_where_its_file_is_given(tmp_path):
     assert "train_imagenet" not in without.steps
     assert "train_imagenet" in plan.steps["evaluate_pretraining"].needs
     assert str(weights) in plan.steps["train_imagenet"].command
+    # the same file may lie elsewhere the next time; another file is another training
+    settings = [plan_of(tmp_path, weights=weights, weights_sha256=each)[0] for each in ("c0de", "beef")]
+    first, second = (each.steps["train_imagenet"].settings for each in settings)
+    assert first != second and str(weights) not in str(first)
 
 
 def test_seeds_differ_between_collections_and_follow_the_one_that_is_given(tmp_path):

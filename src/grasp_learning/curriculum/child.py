@@ -6,10 +6,11 @@ import os
 import re
 import signal
 import subprocess
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Optional, Sequence
+from typing import Callable, Iterator, List, Optional, Sequence
 
 from grasp_learning.storage import utc_now
 
@@ -20,6 +21,8 @@ TELLING = (re.compile(r"collection ends: (.+)"), re.compile(r"FAILED: (.+)"), re
 POLL = 0.2  # s
 TAIL_BYTES = 20_000  # of a log that are searched for the reason of a failure
 GENTLE = ((signal.SIGINT, 45.0), (signal.SIGTERM, 15.0), (signal.SIGKILL, 15.0))  # each with the time to obey (s)
+
+HELD_BACK = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -44,6 +47,25 @@ class Ended:
 def _die_with_parent() -> None:
     # between fork and exec: one system call and nothing else
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+@contextlib.contextmanager
+def signals_held_back() -> Iterator[None]:
+    """Let Ctrl-C and its like wait for the end of the block: what they raise within a fork, Python would swallow."""
+    came: List[int] = []
+    handlers = {number: signal.getsignal(number) for number in HELD_BACK}
+    # only the main thread may set handlers, and only it runs them; what is ignored stays so
+    main = threading.current_thread() is threading.main_thread()
+    replaced = {number: handler for number, handler in handlers.items() if main and callable(handler)}
+    for number in replaced:
+        signal.signal(number, lambda signalled, _frame: came.append(signalled))
+    try:
+        yield
+    finally:
+        for number, handler in replaced.items():
+            signal.signal(number, handler)
+    for signalled in came:
+        replaced[signal.Signals(signalled)](signalled, None)
 
 
 def run_child(
@@ -76,21 +98,24 @@ def run_child(
         file.write(f"# {utc_now()}: {' '.join(arguments)}\n".encode())
         file.flush()
         begin = file.tell()
-        child = subprocess.Popen(
-            list(arguments),
-            stdin=subprocess.DEVNULL,
-            stdout=file,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            pass_fds=tuple(keep_open),
-            preexec_fn=_die_with_parent,
-            env=dict(os.environ, PYTHONUNBUFFERED="1"),
-        )
-    try:
-        _watch(child, lambda: (newest(), log.stat().st_mtime), stall, on_poll)
-    finally:
-        # whatever raised, also a second Ctrl-C: nothing is left running
-        end_child(child)
+        child = None
+        try:
+            with signals_held_back():
+                child = subprocess.Popen(
+                    list(arguments),
+                    stdin=subprocess.DEVNULL,
+                    stdout=file,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                    pass_fds=tuple(keep_open),
+                    preexec_fn=_die_with_parent,
+                    env=dict(os.environ, PYTHONUNBUFFERED="1"),
+                )
+            _watch(child, lambda: (newest(), log.stat().st_mtime), stall, on_poll)
+        finally:
+            # whatever raised, also a second Ctrl-C: nothing is left running
+            if child is not None:
+                end_child(child)
     return Ended(child.returncode, telling_words(log, begin))
 
 

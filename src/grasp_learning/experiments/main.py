@@ -26,7 +26,7 @@ from grasp_learning.experiments.profile import PROFILES, Profile, load_profile, 
 from grasp_learning.experiments.results import RunInfo
 from grasp_learning.experiments.runner import Runner, describe
 from grasp_learning.experiments.text import format_result
-from grasp_learning.storage import utc_now
+from grasp_learning.storage import file_sha256, utc_now
 from grasp_learning.storage_errors import CollectionError
 
 DESCRIPTION = """
@@ -87,7 +87,11 @@ def options_of(parsed: argparse.Namespace, profile: Profile) -> Options:
         raise ConfigError(f"--weights {weights}: no such file; name one that `train --weights` takes, or leave it away")
     if weights is None and profile.start == "imagenet":
         raise ConfigError("the profile's key 'start' is 'imagenet': name the file with --weights")
-    return Options(parsed.seed, parsed.workers, weights)
+    try:
+        checksum = file_sha256(weights) if weights is not None else ""
+    except OSError as error:
+        raise ConfigError(f"--weights {weights}: cannot be read ({error.strerror})") from None
+    return Options(parsed.seed, parsed.workers, weights, checksum)
 
 
 def chosen(only: Optional[Sequence[str]], say: Callable[[str], None]) -> List[Experiment]:

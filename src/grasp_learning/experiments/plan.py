@@ -44,11 +44,13 @@ class Options:
         seed: of every random choice.
         workers: processes that simulate.
         weights: file of ImageNet's convolutions; None without one.
+        weights_sha256: of that file, which may lie elsewhere the next time.
     """
 
     seed: int = 0
     workers: int = 1
     weights: Optional[Path] = None
+    weights_sha256: str = ""
 
 
 class Plan:
@@ -289,7 +291,7 @@ class Plan:
             needs.append(_step_of(parent))
         else:
             words += ["--weights", self._weights(start)]
-            settings["start"] = start
+            settings.update(self._start_settings(start))
             needs += ["pretext"] if start == "pretext" else []
         files = {}
         if self.profile.network:
@@ -320,9 +322,8 @@ class Plan:
             command += [f"--{key}", str(profile.network[key])] if key in profile.network else []
         needs = ["pretext"] if profile.start == "pretext" else []
         title = "network that learnt nothing"
-        self._add(
-            "untrained", title, "experiments.untrained", command, model, self._settings("network", "start"), needs
-        )
+        settings = {**self._settings("network"), **self._start_settings(profile.start)}
+        self._add("untrained", title, "experiments.untrained", command, model, settings, needs)
 
     def _add(
         self,
@@ -341,10 +342,11 @@ class Plan:
         return name
 
     def _settings(self, *keys: str) -> Dict[str, Any]:
-        values: Dict[str, Any] = {key: getattr(self.profile, key) for key in keys}
-        if "start" in values and values["start"] == "imagenet":
-            values["weights"] = str(self.options.weights)
-        return {"seed": self.options.seed, **values}
+        return {"seed": self.options.seed, **{key: getattr(self.profile, key) for key in keys}}
+
+    def _start_settings(self, start: str) -> Dict[str, Any]:
+        weights = {"weights (sha256)": self.options.weights_sha256} if start == "imagenet" else {}
+        return {"start": start, **weights}
 
     def _weights(self, start: str) -> str:
         if start == "imagenet":
