@@ -45,11 +45,11 @@ class KindNetwork(GraspNetwork):
     @torch.no_grad()
     def convolutions(self) -> Dict[str, torch.Tensor]:
         """Weights of the grasp network's `features` that give what this network gives when it is not in training."""
-        weights = {}
+        weights: Dict[str, torch.Tensor] = {}
         for name, layer in self.features.named_children():
             if isinstance(layer, nn.Sequential):
-                fused = fuse_conv_bn_eval(layer[0].eval(), layer[1].eval())
-                weights[f"{name}.weight"], weights[f"{name}.bias"] = fused.weight, fused.bias
+                fused = fuse_conv_bn_eval(layer[0].eval(), layer[1].eval())  # type: ignore[type-var]
+                weights.update({f"{name}.{key}": tensor for key, tensor in fused.state_dict().items()})
         return weights
 
     def classify(self, pooled: torch.Tensor) -> torch.Tensor:
