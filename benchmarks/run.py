@@ -19,7 +19,7 @@ from typing import Dict, List
 FOLDER = Path(__file__).resolve().parent
 PREFIX = "bench_"
 # more than an hour: only where it is named
-LONG = ("learning",)
+LONG = ("experiments", "learning")
 
 
 def _main() -> int:

@@ -175,7 +175,7 @@ def judge_pair(found: Evaluation, split: str, first: Tuple[str, str], second: Tu
     few = result.clusters < FEWEST_CLUSTERS
     if few:
         holds = None
-    numbers = f"{100 * gain.value:+.1f} points (95 %: {100 * gain.low:+.1f} to {100 * gain.high:+.1f})"
+    numbers = _points(gain.value, gain.low, gain.high)
     numbers += f", of {result.clusters} {result.resampled_by}s only" if few else ""
     return Judged(holds, f"{claim}: {WORDS[holds]}, {numbers}.")
 
@@ -200,5 +200,12 @@ def judge_rates(lower: Figure, higher: Figure) -> Judged:
     down = math.hypot(higher.value - higher.low, lower.high - lower.value)
     up = math.hypot(higher.high - higher.value, lower.value - lower.low)
     holds = True if gain - down > 0 else (False if gain + up < 0 else None)
-    numbers = f"{100 * gain:+.1f} points (95 %: {100 * (gain - down):+.1f} to {100 * (gain + up):+.1f})"
+    numbers = _points(gain, gain - down, gain + up)
     return Judged(holds, f"{lower.name} < {higher.name}: {WORDS[holds]}, {numbers}.")
+
+
+def _points(value: float, low: float, high: float) -> str:
+    """A difference of two shares with its interval."""
+    # without the sign of a zero
+    texts = [f"{round(100 * each, 1) + 0.0:+.1f}" for each in (value, low, high)]
+    return f"{texts[0]} points (95 %: {texts[1]} to {texts[2]})"
