@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """How long the experiments of the laptop profile take from nothing, and again when all of it is there.
 
-Runs `experiments --profile laptop`, which takes about two hours on two cores. A folder that is named is kept, and gone on
-with; the minutes are those of all its steps together.
+Runs `experiments --profile laptop`, which takes about two hours on two cores. A folder that is named is kept, and
+gone on with; the minutes are those of all its steps together.
 """
 
 import argparse
