@@ -116,7 +116,10 @@ def method_result(method, spec, split, labels, scores, objects, **more):
 
 
 def save_evaluation_of(out, skills, count=240, seed=3):
-    """An evaluation of methods of which each is right so often as `skills` say: method -> (spec, skill)."""
+    """An evaluation of methods of which each is right so often as `skills` say: method -> (spec, skill).
+
+    A skill may be one for each test set.
+    """
     rng = np.random.default_rng(seed)
     tests, results, comparisons = [], [], []
     for split in ("test_novel", "test_seen"):
@@ -124,7 +127,7 @@ def save_evaluation_of(out, skills, count=240, seed=3):
         objects = np.array([f"thing_{place % 5}" for place in range(count)], object)
         rights = {}
         for method, (spec, skill) in skills.items():
-            right = rng.permutation(count) < round(skill * count)
+            right = rng.permutation(count) < round((skill[split] if isinstance(skill, dict) else skill) * count)
             sure = 0.5 + 0.45 * rng.random(count)
             scores = np.where(right == (labels == 1), sure, 1 - sure)
             rights[method] = right

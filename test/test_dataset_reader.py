@@ -58,6 +58,15 @@ def test_what_it_holds_is_told_without_reading_patches(dataset):
     assert found.identity == open_dataset(dataset).identity
 
 
+def test_a_file_with_the_required_columns_alone_is_enough(tmp_path, dataset):
+    whole = read_dataset(dataset, columns=reader.REQUIRED)
+    pq.write_table(whole, tmp_path / "part-a-00000.parquet")
+    found = open_dataset(tmp_path)
+    assert (found.rows, found.count("train", 1), found.sources) == (9, 2, {"": 9})
+    assert read_dataset(tmp_path, "train")["source"].null_count == 5
+    one_line_error(lambda: open_dataset([dataset, tmp_path]), "d0/000000", "name each dataset once")
+
+
 def test_its_identity_follows_rows_labels_and_splits(tmp_path):
     identities = set()
     for name, rows in {

@@ -22,11 +22,11 @@ from grasp_learning.evaluation.results import load_evaluation
 from grasp_learning.experiments.places import Places
 from grasp_learning.experiments.results import EXPERIMENT_IDS, Figure, save_run
 from grasp_learning.reporting import ranked
-from grasp_learning.reporting.build import write_report
+from grasp_learning.reporting.build import make_sections, write_report
 from grasp_learning.reporting.differences import differences
 from grasp_learning.reporting.errors import ReportError
 from grasp_learning.reporting.examples import examples_section
-from grasp_learning.reporting.headline import compare_methods
+from grasp_learning.reporting.headline import compare_methods, headline
 from grasp_learning.reporting.mosaic import mosaic, spread
 from grasp_learning.reporting.plots import Curve, Point, curves, dots
 from grasp_learning.reporting.sources import gather
@@ -245,6 +245,34 @@ def test_a_baseline_that_wins_comes_first(tmp_path):
     assert text.index("A baseline wins over the network") < text.index("More trials help")
 
 
+def test_a_baseline_that_wins_on_objects_of_the_training_comes_first_too(tmp_path):
+    folder = small(tmp_path / "out", "fig8")
+    knn = ("knn", {"test_novel": 0.68, "test_seen": 0.95})
+    samples.save_evaluation_of(folder, {**samples.SKILLS, "knn": knn})
+    first, second, *_ = headline(gather(folder))
+    assert (first.holds, second.holds) == (False, True)
+    assert first.text == (
+        "A baseline wins over the network: on objects of the training the best one, the network of stage 1, is beaten "
+        "by HoG + kNN."
+    )
+    assert second.text.startswith("No baseline wins over the network. Right on held-out objects:")
+
+
+def test_a_lead_that_may_be_chance_decides_nothing(tmp_path):
+    found = judged(tmp_path, svm=("svm", 0.83))
+    assert found.holds is None and found.verdict == "Not decided"
+    assert found.text.startswith("Whether the network wins over the baselines is not decided. Right on held-out")
+    assert "which may be chance" in found.text
+
+
+def test_a_lead_on_a_handful_of_tables_decides_nothing(tmp_path):
+    samples.save_evaluation_of(tmp_path, samples.SKILLS)
+    evaluation = load_evaluation(Places(tmp_path).evaluation("table2"))
+    few = [each.model_copy(update={"clusters": 6, "resampled_by": "scene"}) for each in evaluation.results]
+    found = compare_methods(evaluation.model_copy(update={"results": few}))
+    assert found.holds is None and found.text.endswith("which may be chance: there are 6 scenes only.")
+
+
 def test_an_equal_baseline_is_no_defeat_of_it(tmp_path):
     found = judged(tmp_path, svm=("svm", 0.84))
     assert found.holds is False and found.text.startswith("The network does not win")
@@ -344,6 +372,21 @@ def test_a_folder_of_something_else_is_none_of_experiments(tmp_path):
         gather(tmp_path)
 
 
+def test_a_curriculum_beside_the_results_of_something_else_is_no_folder_of_experiments(tmp_path, capsys):
+    (tmp_path / "results").mkdir()
+    (tmp_path / "curriculum.json").write_text('{"format": 1, "stages": [], "settings": {"stages": 1, "trials": [9]}}')
+    assert report.main([str(tmp_path)]) == 0
+    assert "curriculum, 0 stage(s)" in capsys.readouterr().out and not (tmp_path / "report.html").exists()
+
+
+def test_a_folder_is_told_by_its_own_name_however_it_is_named(tmp_path):
+    folder = small(tmp_path / "out", "gamma")
+    (folder / "steps").mkdir()
+    assert write_report(folder / "steps" / "..", pictures=False).page == folder / "report.html"
+    assert page_of(folder).text.startswith("Experiments: out ")
+    assert str(folder) not in (folder / "report.html").read_text()
+
+
 @pytest.mark.parametrize("option", [["--picture", "x.png"], ["--limit", "3"]])
 def test_options_of_collections_are_wrong_usage_elsewhere(tmp_path, capsys, option):
     with pytest.raises(SystemExit) as end:
@@ -401,7 +444,8 @@ def test_examples_are_spread_over_all_trials_with_their_counts(tmp_path):
     section = examples_section(gather(tmp_path))
     assert "(30 trials, 15 held something)" in section.paragraphs[0]
     assert section.pictures[0].alt == "Patches of grasps: 12 that held something and 12 that held nothing."
-    assert examples_section(gather(tmp_path), wanted=False).lacking.startswith("Left out")
+    left_out = [each.id for each in make_sections(gather(tmp_path), pictures=False) if "--no-picture" in each.lacking]
+    assert left_out == ["ranked", "examples"]
 
 
 def test_places_are_spread_from_the_first_to_the_last():

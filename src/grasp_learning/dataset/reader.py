@@ -54,7 +54,7 @@ class Dataset:
         rows: of all splits, the unused ones too.
         counts: (split, label) -> rows.
         stages: (split, stage) -> rows.
-        sources: source -> rows.
+        sources: source -> rows; "" where it is not known.
     """
 
     paths: Tuple[Path, ...]
@@ -171,7 +171,7 @@ def open_dataset(paths: Union[PathLike, Sequence[PathLike]]) -> Dataset:
             splits = some["split"].to_pylist()
             counts.update(zip(splits, some["label"].to_pylist()))
             stages.update(zip(splits, some["stage"].to_pylist()))
-            sources.update(some["source"].to_pylist())
+            sources.update(source or "" for source in some["source"].to_pylist())
     _check_new(parts, keys)
     info = _info_of(parts[0].parent)
     return Dataset(tuple(parts), info, geometry, digest.hexdigest(), rows, dict(counts), dict(stages), dict(sources))
@@ -371,10 +371,15 @@ def _conformed(batch: pa.RecordBatch, names: List[str]) -> pa.RecordBatch:
 
 
 def _read_table(path: Path, columns: List[str]) -> pa.Table:
+    """Columns of a part; an optional one that it lacks is null."""
     try:
-        return pq.read_table(path, columns=columns)
+        present = pq.read_schema(path).names
+        table = pq.read_table(path, columns=[name for name in columns if name in present])
     except (pa.ArrowException, OSError) as error:
         raise DatasetError(f"{path}: cannot be read ({_one_line(error)}); delete it and export again") from None
+    for name in (name for name in columns if name not in present):
+        table = table.append_column(name, pa.nulls(table.num_rows, SCHEMA.field(name).type))
+    return table
 
 
 def _info_of(folder: Path) -> Dict[str, Any]:

@@ -6,20 +6,20 @@ from typing import List, NamedTuple
 
 from grasp_learning.durable import write_atomically
 from grasp_learning.experiments.results import EXPERIMENT_IDS
+from grasp_learning.reporting import examples, ranked
 from grasp_learning.reporting.clearing_tables import add_tables
 from grasp_learning.reporting.differences import differences
 from grasp_learning.reporting.errors import ReportError
-from grasp_learning.reporting.examples import examples_section
 from grasp_learning.reporting.experiment import experiment_section
 from grasp_learning.reporting.headline import Statement, headline
 from grasp_learning.reporting.methods import methods_section
 from grasp_learning.reporting.origin import run_section
 from grasp_learning.reporting.page import render
 from grasp_learning.reporting.parts import Picture, Section
-from grasp_learning.reporting.ranked import ranked_section
 from grasp_learning.reporting.sources import Sources, gather
 
 PAGE_FILE, FIGURES_FOLDER = "report.html", "figures"
+LEFT_OUT = "Left out, as was asked for by --no-picture."
 # the comparison of methods is what the paper is about
 ORDER = ("table2", *(name for name in EXPERIMENT_IDS if name != "table2"))
 
@@ -69,7 +69,11 @@ def make_sections(sources: Sources, pictures: bool = True) -> List[Section]:
     """All sections of the page, in their order."""
     sections = [experiment_section(sources, name) for name in ORDER]
     add_tables(sections[ORDER.index("clear_table")], sources)
-    sections += [ranked_section(sources, pictures), examples_section(sources, pictures), methods_section(sources)]
+    if pictures:
+        sections += [ranked.ranked_section(sources), examples.examples_section(sources)]
+    else:
+        sections += [Section(each.ID, each.TITLE, lacking=LEFT_OUT) for each in (ranked, examples)]
+    sections.append(methods_section(sources))
     real = Section("differences", "How the simulator differs from the real world", points=differences())
     real.paragraphs = [
         "The numbers here come from a simulator, the paper's from a robot. Side by side they show whether the same "

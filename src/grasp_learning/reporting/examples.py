@@ -23,16 +23,9 @@ QUESTION = (
 )
 
 
-def examples_section(sources: Sources, wanted: bool = True) -> Section:
-    """The section of Fig. 10.
-
-    Args:
-        wanted: whether to draw at all.
-    """
+def examples_section(sources: Sources) -> Section:
+    """The section of Fig. 10."""
     section = Section(ID, TITLE)
-    if not wanted:
-        section.lacking = "Left out, as was asked for by --no-picture."
-        return section
     try:
         collection = find(sources.folder)
         if collection is None:

@@ -3,14 +3,13 @@
 from typing import List, Optional, Sequence
 
 from grasp_learning.evaluation.results import Evaluation, Group, Interval, MethodResult
-from grasp_learning.reporting.headline import NETWORK, NOVEL, TABLE2, method_name, points, told
+from grasp_learning.reporting.headline import NETWORK, TABLE2, method_name, points, title_of, told
 from grasp_learning.reporting.parts import Cell, Picture, Section, Table
 from grasp_learning.reporting.plots import Line, Point, dots, lines
 from grasp_learning.reporting.sources import Sources
 from grasp_learning.reporting.words import duration, share
 
 ID, TITLE = "methods", "Methods in detail"
-SPLIT_TITLES = {NOVEL: "held-out objects", "test_seen": "objects of the training"}
 CAPTION_CALIBRATION = (
     "Calibration on {where}, with Wilson's 95 % intervals: where a line is below the diagonal, fewer grasps hold than "
     "predicted. Test sets are balanced, so that half of all grasps hold."
@@ -45,7 +44,7 @@ def _folder(sources: Sources, found: Evaluation) -> str:
 
 def _introduction(found: Evaluation) -> str:
     tests = "; ".join(
-        f"{_where(test.split)}: {test.samples:,} patches, {test.successes:,} of them held "
+        f"{title_of(test.split)}: {test.samples:,} patches, {test.successes:,} of them held "
         f"({test.surplus:,} more of the larger class left out)"
         for test in found.tests
     )
@@ -56,13 +55,9 @@ def _introduction(found: Evaluation) -> str:
     )
 
 
-def _where(split: str) -> str:
-    return SPLIT_TITLES.get(split, split)
-
-
 def _table(split: str, results: Sequence[MethodResult]) -> Table:
     header = ["method", "accuracy (95 %)", "the paper", "precision", "recall", "AUC", "AP", "ECE", "learnt from", "fit"]
-    return Table(f"Methods on {_where(split)}", header, [_row(result) for result in results])
+    return Table(f"Methods on {title_of(split)}", header, [_row(result) for result in results])
 
 
 def _row(result: MethodResult) -> List[Cell]:
@@ -107,7 +102,7 @@ def _calibration(split: str, results: Sequence[MethodResult]) -> Optional[Pictur
     if not series:
         return None
     png = lines(series, "grasps that held", "predicted probability", diagonal=True)
-    caption = CAPTION_CALIBRATION.format(where=_where(split))
+    caption = CAPTION_CALIBRATION.format(where=title_of(split))
     return Picture(f"calibration_{split}", png, f"Reliability diagram. {'; '.join(said)}.", caption)
 
 
@@ -124,7 +119,7 @@ def _precision(split: str, results: Sequence[MethodResult]) -> Optional[Picture]
     if not series:
         return None
     png = lines(series, "precision", "recall", level=0.5)
-    caption = f"Precision over recall on {_where(split)}."
+    caption = f"Precision over recall on {title_of(split)}."
     return Picture(f"precision_{split}", png, f"Precision over recall. {'; '.join(said)}.", caption)
 
 
@@ -136,7 +131,7 @@ def _objects(split: str, results: Sequence[MethodResult]) -> Optional[Picture]:
     groups = sorted(best.objects, key=lambda group: group.accuracy.value or 0.0, reverse=True)
     marks = [_mark(group) for group in groups]
     name = method_name(best.method)
-    caption = f"{name} on {_where(split)} by nearest object (patches in brackets), with Wilson's 95 % intervals."
+    caption = f"{name} on {title_of(split)} by nearest object (patches in brackets), with Wilson's 95 % intervals."
     said = "; ".join(f"{group.name} {told(group.accuracy)}" for group in groups if group.accuracy.value is not None)
     png = dots(marks, "predicted right", chance=0.5)
     return Picture(f"objects_{split}", png, f"Accuracy by object. {said}.", caption)
@@ -166,8 +161,8 @@ def _differences(found: Evaluation) -> Optional[Table]:
             rows.append(
                 [
                     Cell(f"{method_name(second)} over {method_name(first)}", head=True),
-                    Cell(_where(split)),
-                    Cell(points(comparison)),
+                    Cell(title_of(split)),
+                    Cell(points(found, comparison)),
                 ]
             )
     return Table("Each method over the next worse one, on the same patches", ["", "on", "lead"], rows) if rows else None
@@ -180,7 +175,7 @@ def _breakdown(found: Evaluation, splits: Sequence[str]) -> List[Table]:
         best = _best_network([each for each in found.results if each.split == split])
         if best is None:
             continue
-        where = _where(split)
+        where = title_of(split)
         bins = [group.model_copy(update={"name": f"{10 * int(group.name)}°"}) for group in best.bins if group.samples]
         tables.append(_groups(f"{method_name(best.method)} on {where} by angle", "angle", bins))
         tables.append(_groups(f"{method_name(best.method)} on {where} by nearest object", "object", best.objects))

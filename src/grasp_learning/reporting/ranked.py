@@ -36,16 +36,9 @@ class Patches(NamedTuple):
     random: List[np.ndarray]
 
 
-def ranked_section(sources: Sources, wanted: bool = True) -> Section:
-    """The section of Fig. 6.
-
-    Args:
-        wanted: whether to draw at all.
-    """
+def ranked_section(sources: Sources) -> Section:
+    """The section of Fig. 6."""
     section = Section(ID, TITLE)
-    if not wanted:
-        section.lacking = "Left out, as was asked for by --no-picture."
-        return section
     model, collection = find(sources.folder)
     if model is None or collection is None:
         what = "network" if model is None else "collection of random trials on held-out objects"

@@ -82,7 +82,8 @@ class Sources:
 
 def is_experiments(folder) -> bool:
     """Whether a folder holds experiments, or what is left of them."""
-    return (Path(folder) / RUN_FILE).exists() or (Path(folder) / RESULTS_FOLDER).is_dir()
+    results = Path(folder) / RESULTS_FOLDER  # others have folders of this name, too
+    return (Path(folder) / RUN_FILE).exists() or any((results / f"{name}.json").exists() for name in EXPERIMENT_IDS)
 
 
 def gather(folder) -> Sources:
@@ -91,7 +92,7 @@ def gather(folder) -> Sources:
     Raises:
         ReportError: the folder holds no experiments, or cannot be read.
     """
-    folder = Path(folder).expanduser().absolute()
+    folder = Path(os.path.abspath(Path(folder).expanduser()))  # without "..", as commands name it
     if not is_experiments(folder):
         raise ReportError(f"{folder}: no {RUN_FILE} here; name the folder that `experiments --out` wrote to")
     sources = Sources(folder)
