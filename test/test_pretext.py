@@ -14,7 +14,7 @@ import safetensors
 import safetensors.torch
 import torch
 from pretext_samples import COLOURS, Painter, painted_rows, settings_for
-from training_samples import bar_dataset
+from training_samples import KILL, bar_dataset
 
 from grasp_learning.checkpoint import load_checkpoint
 from grasp_learning.network import GraspNetwork, NetworkError, NetworkSettings, initialise_from_imagenet
@@ -31,17 +31,9 @@ from grasp_learning.training.folder import locked
 from grasp_learning.training.run import train
 from grasp_learning.training.settings import TrainSettings
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 DEADLINE = 100.0  # s
 SMALL = {"fc6": 32, "fc7": 16}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    # with several, sums may be made in another order
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
@@ -166,21 +158,6 @@ def test_scores_count_kinds_alike():
 # --- interruptions --------------------------------------------------------------------------------------------------
 
 
-KILLED = """
-import os, signal, sys
-import torch
-from grasp_learning.pretext.run import train_pretext
-from grasp_learning.training import callbacks
-from pretext_samples import Painter, settings_for
-torch.set_num_threads(1)
-def kill(self, trainer, module, outputs, batch, batch_idx):
-    if (trainer.current_epoch, batch_idx) == (1, 1):
-        os.kill(os.getpid(), signal.SIGKILL)
-callbacks.StopAtNan.on_train_batch_end = kill
-train_pretext(settings_for(sys.argv[1]), Painter())
-"""
-
-
 def environment():
     return {
         **os.environ,
@@ -193,7 +170,11 @@ def test_a_killed_task_goes_on_to_the_very_same_weights(finished, tmp_path):
     """Killed in the middle of the second epoch."""
     out, notes = tmp_path / "k.safetensors", tmp_path / "notes"
     notes.mkdir()
-    command = [sys.executable, "-c", KILLED, str(out)]
+    program = KILL + (
+        "import pretext_samples as p\nfrom grasp_learning.pretext.run import train_pretext\n"
+        "train_pretext(p.settings_for(sys.argv[1]), p.Painter())"
+    )
+    command = [sys.executable, "-c", program, str(out)]
     process = subprocess.run(command, env=environment(), capture_output=True, timeout=DEADLINE)
     assert process.returncode == -signal.SIGKILL, process.stderr
     assert (tmp_path / "k_work" / "training" / "state.ckpt").exists() and not out.exists()

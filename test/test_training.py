@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from training_samples import bar_dataset, bar_rows, encoded
+from training_samples import KILL, bar_dataset, bar_rows, encoded
 
 from grasp_learning.checkpoint import CheckpointInfo, load_checkpoint, save_checkpoint
 from grasp_learning.dataset.reader import DatasetError, open_dataset
@@ -155,22 +155,11 @@ def test_score_counts_the_classes_apart():
 # --- interruptions --------------------------------------------------------------------------------------------------
 
 
-KILLED = """
-import os, signal, sys, torch
-from grasp_learning.training import callbacks, train
-torch.set_num_threads(1)
-def kill(self, trainer, module, outputs, batch, batch_idx):
-    if (trainer.current_epoch, batch_idx) == (1, 1):
-        os.kill(os.getpid(), signal.SIGKILL)
-callbacks.StopAtNan.on_train_batch_end = kill
-train.main(["--config", sys.argv[1]])
-"""
-
-
 def test_a_killed_training_goes_on_to_the_very_same_weights(finished, config, dataset, tmp_path):
     """Killed in the middle of the second epoch."""
     out = tmp_path / "out"
-    process = subprocess.run([sys.executable, "-c", KILLED, config(out)], capture_output=True, timeout=DEADLINE)
+    program = KILL + "from grasp_learning.training import train\ntrain.main(['--config', sys.argv[1]])"
+    process = subprocess.run([sys.executable, "-c", program, config(out)], capture_output=True, timeout=DEADLINE)
     assert process.returncode == -signal.SIGKILL, process.stderr
     assert torch.load(out / "state.ckpt", weights_only=True)["global_step"] == 3 and not (out / "metrics.json").exists()
     result = train(settings_for(dataset, out))
@@ -178,6 +167,24 @@ def test_a_killed_training_goes_on_to_the_very_same_weights(finished, config, da
     assert_equal_weights(result.checkpoint, finished[1].checkpoint)
     assert_equal_weights(out / "best.safetensors", finished[1].checkpoint.parent / "best.safetensors")
     assert sorted(path.name for path in (out / "logs").iterdir()) == ["run_1", "run_2"]
+
+
+def test_a_training_whose_patches_are_in_its_own_folder_goes_on_to_the_very_same_weights(
+    finished, config, dataset, tmp_path, monkeypatch
+):
+    """Killed with the patches in a file; they are not copied again, and the file goes with the end."""
+    out = tmp_path / "out"
+    where = {"patch_cache": str(out), "memory_gb": 0.0}
+    program = KILL + "from grasp_learning.training import patch_cache, train\npatch_cache.PATIENCE = 0.0\n"
+    program += "train.main(['--config', sys.argv[1]])"
+    arguments = [sys.executable, "-c", program, config(out, **where)]
+    process = subprocess.run(arguments, capture_output=True, timeout=DEADLINE)
+    assert process.returncode == -signal.SIGKILL, process.stderr
+    assert (out / "patches.bin").exists()
+    monkeypatch.setattr("grasp_learning.training.patch_cache._make", None)
+    result = train(settings_for(dataset, out, **where))
+    assert_equal_weights(result.checkpoint, finished[1].checkpoint)
+    assert {path.name for path in out.iterdir()} == {path.name for path in finished[1].checkpoint.parent.iterdir()}
 
 
 def test_a_training_that_was_killed_after_its_last_step_only_evaluates(finished, dataset, tmp_path):

@@ -21,7 +21,7 @@ from grasp_learning.folder_lock import take_lock
 from grasp_learning.training import patch_cache
 from grasp_learning.training.errors import TrainingError
 from grasp_learning.training.loading import PATCH_BYTES, CompressedPatches, load_samples
-from grasp_learning.training.patch_cache import FilePatches, cache_is_there, remove_cache, stored_bytes
+from grasp_learning.training.patch_cache import LOCK_FILE, FilePatches, cache_is_there, remove_cache, stored_bytes
 from grasp_learning.training.samples import DecodedPatches
 
 SPLITS = ("train", "validation", "test_novel")
@@ -121,6 +121,7 @@ def test_a_file_that_is_not_whole_or_of_another_dataset_is_made_anew(dataset, tm
         lambda: (cache / "index.npz").unlink(),  # killed before the end
         lambda: os.truncate(cache / "patches.bin", 1000),
         lambda: (cache / "index.npz").write_bytes(b"PK"),
+        lambda: os.truncate(cache / "index.npz", 1000),  # looks like what it was
     ):
         damage()
         assert not cache_is_there(cache, open_dataset(dataset))
@@ -157,7 +158,7 @@ def test_two_processes_make_one_file(dataset, tmp_path, monkeypatch):
 
 
 def test_another_process_that_takes_too_long_is_named(dataset, tmp_path, monkeypatch):
-    lock = take_lock(tmp_path / ".lock")
+    lock = take_lock(tmp_path / LOCK_FILE)
     monkeypatch.setattr(patch_cache, "PATIENCE", 0.0)
     try:
         with pytest.raises(TrainingError, match=f"process {os.getpid()} has been copying .* --patch-cache"):
@@ -194,6 +195,23 @@ def test_removing_a_file_leaves_what_else_lies_there(dataset, tmp_path):
     remove_cache(cache)
     remove_cache(cache)
     assert not cache.exists()
+
+
+def test_a_file_that_another_process_is_making_is_not_removed(dataset, tmp_path):
+    load(dataset, "train", 0.0, tmp_path)
+    lock = take_lock(tmp_path / LOCK_FILE)
+    remove_cache(tmp_path)
+    assert cache_is_there(tmp_path, open_dataset(dataset))
+    os.close(lock)
+    remove_cache(tmp_path)
+    assert not cache_is_there(tmp_path, open_dataset(dataset))
+
+
+def test_a_file_that_is_replaced_meanwhile_is_still_read(dataset, tmp_path):
+    """Another training with the same --patch-cache removes it or puts other datasets' patches there."""
+    samples, whole = load(dataset, "train", 0.0, tmp_path / "c"), load(dataset, "train", 1.0)
+    load(bar_dataset(tmp_path / "other", train=6, seed=5), "train", 0.0, tmp_path / "c")
+    assert_same(samples, whole)
 
 
 def test_a_datasets_identity_is_that_of_earlier_versions(dataset, tmp_path, monkeypatch):

@@ -17,6 +17,7 @@ import os
 import shutil
 import time
 import weakref
+import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
@@ -34,7 +35,9 @@ from grasp_learning.folder_lock import FolderBusy, take_lock
 from grasp_learning.training.errors import TrainingError
 from grasp_learning.training.samples import Patches
 
-PATCH_FILE, INDEX_FILE, LOCK_FILE = "patches.bin", "index.npz", ".lock"
+PATCH_FILE, INDEX_FILE = "patches.bin", "index.npz"
+# not that of folder_lock: a training that is told to put the file into its own --out has that one
+LOCK_FILE = ".patches.lock"
 SMALL = ("angle", "label", "stage", "margin")
 PATIENCE = 6 * 3600.0  # s, for another process that copies the same patches
 BATCH = 128  # rows
@@ -131,12 +134,13 @@ def open_cache(
             index = _read_index(folder, key)
             if index is None:
                 index = _make(folder, paths, dataset, key, progress)
+            rows = np.flatnonzero(index["split"] == SPLITS.index(split))
+            rows = rows if chosen is None else rows[chosen]
+            # opened before somebody else may replace or remove the file
+            patches = FilePatches(folder / PATCH_FILE, index["start"][rows], index["size"][rows])
         finally:
             os.close(lock)
-        rows = np.flatnonzero(index["split"] == SPLITS.index(split))
-        rows = rows if chosen is None else rows[chosen]
-        starts, sizes = index["start"][rows], index["size"][rows]
-        return CachedRows(FilePatches(folder / PATCH_FILE, starts, sizes), {name: index[name][rows] for name in SMALL})
+        return CachedRows(patches, {name: index[name][rows] for name in SMALL})
     except OSError as error:
         raise TrainingError(
             f"{folder}: the patches, which do not fit into memory, cannot be copied there ({error.strerror}); free "
@@ -150,13 +154,22 @@ def cache_is_there(folder: Path, dataset: Dataset) -> bool:
 
 
 def remove_cache(folder: Path) -> None:
-    """Give the room of a cache back; nothing where there is none. What else lies in the folder stays."""
-    if (folder / LOCK_FILE).is_file():
-        for name in (INDEX_FILE, PATCH_FILE, LOCK_FILE):
-            with contextlib.suppress(OSError):
-                (folder / name).unlink()
+    """Give the room of a cache back; nothing where there is none. What else lies in the folder stays.
+
+    So does a cache that another process makes or opens at this moment: it is that one's to remove.
+    """
+    if not (folder / LOCK_FILE).is_file():
+        return
+    try:
+        lock = take_lock(folder / LOCK_FILE)
+    except (FolderBusy, OSError):
+        return
+    for name in (INDEX_FILE, PATCH_FILE, f".{INDEX_FILE}.part", LOCK_FILE):
         with contextlib.suppress(OSError):
-            folder.rmdir()
+            (folder / name).unlink()
+    os.close(lock)
+    with contextlib.suppress(OSError):
+        folder.rmdir()
 
 
 def _key_of(dataset: Dataset) -> str:
@@ -185,7 +198,7 @@ def _read_index(folder: Path, key: str) -> Any:
         with np.load(folder / INDEX_FILE) as file:
             index = {name: file[name] for name in file.files}
         whole = index["key"].item() == key and int(index["size"].sum()) == (folder / PATCH_FILE).stat().st_size
-    except (OSError, ValueError, KeyError, EOFError):
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
     return index if whole else None
 
