@@ -6,7 +6,14 @@ from baseline_samples import accuracy, bar_sets, patch_set
 from training_samples import bar
 
 from grasp_learning.baselines.errors import NotFittedError, TooFewSuccessesError
-from grasp_learning.baselines.heuristic import NO_GRASP, BestHeuristic, EigenvectorHeuristic, LimitHeuristic
+from grasp_learning.baselines.heuristic import (
+    NO_GRASP,
+    PATCH_WIDTH,
+    BestHeuristic,
+    EigenvectorHeuristic,
+    LimitHeuristic,
+)
+from grasp_learning.baselines.shapes import WINDOWS, Shapes
 from grasp_learning.config import ConfigError
 from grasp_learning.dataset.schema import STORED_SIDE
 from grasp_learning.evaluation.method import MethodError, create_method
@@ -100,6 +107,18 @@ def test_the_best_limit_is_found(tmp_path):
     assert accuracy(best, samples) == 1
     assert best.parameters()["eigenvalue"] == "smallest"
     assert 0.030 <= best.parameters()["eigenvalue_limit_m"] <= 0.052
+
+
+def test_the_limit_of_the_other_heuristic_is_among_those_of_the_best_one(sizes, monkeypatch):
+    """What is narrower than the gripper's gap by half a millimetre fails, what is wider by as much holds."""
+    windows = len(WINDOWS)
+    widths = np.tile([GAP_CLOSED - 5e-4, GAP_CLOSED + 5e-4], 3)[:, None, None] / PATCH_WIDTH * np.ones((6, windows, 2))
+    shapes = Shapes(np.ones((6, windows), bool), np.zeros((6, windows)), widths)
+    monkeypatch.setattr(EigenvectorHeuristic, "_shapes", lambda *_: shapes)
+    for heuristic in (LimitHeuristic(), BestHeuristic()):
+        heuristic.fit(sizes, sizes, seed=0)
+        heuristic.choose(sizes)
+        assert accuracy(heuristic, sizes) == 1
 
 
 def test_nothing_to_choose_by_is_told_and_costs_nothing(sets):

@@ -30,7 +30,8 @@ from grasp_learning.robot_description import GAP_CLOSED
 NO_GRASP = -1.0  # score where the heuristic has no grasp to offer
 ACROSS, ALONG = 0, 1  # of Shapes.widths: by the smallest and by the largest eigenvalue
 ERRORS = np.radians(np.arange(1, 91))  # that are tried
-LIMITS = tuple(0.002 * step for step in range(61))  # m, that are tried by the optimistic heuristic
+# m, that are tried by the optimistic heuristic; also the gap, lest LimitHeuristic be better than the best
+LIMITS = tuple(sorted({*(0.002 * step for step in range(61)), GAP_CLOSED}))
 DEFAULT_ERROR = math.radians(45)  # where there is nothing to choose it by
 MOST = 2000  # successes, and failures, by which parameters are chosen
 PATCH_WIDTH = PatchSettings().scale * PatchSettings().footprint  # m on the table

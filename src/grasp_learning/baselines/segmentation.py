@@ -61,7 +61,7 @@ def object_mask(picture: np.ndarray, settings: Optional[SegmentationSettings] = 
     count, components = cv2.connectedComponents(mask.astype(np.uint8), connectivity=4)
     if count < 2:
         return np.zeros_like(mask)
-    distance = _distance_from_centre(settings.side)
+    distance = distance_from_centre(settings.side)
     distance = np.where(mask, distance, np.inf)
     nearest = np.unravel_index(np.argmin(distance), mask.shape)
     if distance[nearest] > settings.reach * settings.side:
@@ -124,7 +124,8 @@ def _peak(values: np.ndarray, width: int) -> float:
     return float(np.argmax(np.convolve(counts, np.ones(width), "same"))) + 0.5
 
 
-def _distance_from_centre(side: int) -> np.ndarray:
+def distance_from_centre(side: int) -> np.ndarray:
+    """(side, side) distance of each pixel from the middle of a square picture (px)."""
     axis = np.arange(side) - (side - 1) / 2
     return np.hypot(axis[:, None], axis[None, :])
 

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from grasp_learning.baselines.segmentation import SegmentationSettings, object_mask
+from grasp_learning.baselines.segmentation import SegmentationSettings, distance_from_centre, object_mask
 from grasp_learning.evaluation.patch_set import PatchSet
 from grasp_learning.geometry import wrap_angle
 
@@ -60,7 +60,8 @@ def shapes_of(
     """
     shape = len(samples), len(windows)
     found, angles, widths = np.zeros(shape, bool), np.zeros(shape), np.zeros((*shape, 2))
-    discs = [_disc(settings.side, window) for window in windows]
+    distance = distance_from_centre(settings.side)
+    discs = [distance <= window * settings.side / 2 for window in windows]
     with tqdm(total=len(samples), desc="segmenting", unit="patch", disable=None if progress else True) as bar:
         for rows, pictures in samples.batches():
             for row, picture in zip(range(rows.start, rows.stop), pictures):
@@ -72,8 +73,3 @@ def shapes_of(
                         angles[row, place], widths[row, place] = shape_of(seen)
             bar.update(len(pictures))
     return Shapes(found, angles, widths)
-
-
-def _disc(side: int, diameter: float) -> np.ndarray:
-    axis = np.arange(side) - (side - 1) / 2
-    return np.hypot(axis[:, None], axis[None, :]) <= diameter * side / 2
