@@ -150,13 +150,14 @@ def _load_file(path: str) -> ModuleType:
     place = Path(path).expanduser().absolute()
     name = f"_method_{zlib.crc32(str(place).encode()):08x}_{place.stem}"
     found = importlib.util.spec_from_file_location(name, place)
-    if found is None or found.loader is None:
+    if found is None:
         raise ImportError(f"{place} is no Python file")
     module = importlib.util.module_from_spec(found)
     # as an import does it: inspect and pickle look there
     sys.modules[name] = module
     try:
-        found.loader.exec_module(module)
+        # not by the loader, which takes bytecode of an older text for the new one if both were saved within a second
+        exec(compile(place.read_bytes(), str(place), "exec"), module.__dict__)
     except BaseException:
         del sys.modules[name]
         raise
