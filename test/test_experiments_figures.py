@@ -10,7 +10,7 @@ from report_samples import save_evaluation_of, save_tables
 from grasp_learning.clearing import TableRecord, TablesFile
 from grasp_learning.dataset.export_dataset import main as export_dataset
 from grasp_learning.experiments.catalogue import EXPERIMENTS
-from grasp_learning.experiments.findings import Findings, judge_rates
+from grasp_learning.experiments.findings import Findings, Tries, judge_rates, rate_interval
 from grasp_learning.experiments.folder import ExperimentsFolder
 from grasp_learning.experiments.plan import BASELINES, ROBOT_TESTS, STRONGER, Options, Plan
 from grasp_learning.experiments.profile import load_profile
@@ -34,11 +34,13 @@ class Made:
         self.plan = Plan(out, load_profile(profile), Options())
         self.targets = self.experiment.steps(self.plan)
 
-    def collection(self, step, successes, trials):
+    def collection(self, step, successes, trials, alike=False):
+        """alike: all successes lie on the first tables, instead of being spread over all."""
         rng = np.random.default_rng(0)
         folder = self.plan.steps[step].result.parent
         objects = "test" if folder.name in ("novel", "best_plain", "best_reranked") else "train"
-        held = [place < successes for place in range(trials)]
+        held = [(place + 1) * successes // trials > place * successes // trials for place in range(trials)]
+        held = sorted(held, reverse=True) if alike else held
         write_shards(folder, [make_trial(rng, each, ("mug_01",)) for each in held], objects)
         self.done(step)
         return self
@@ -86,8 +88,8 @@ def out(tmp_path):
     return tmp_path / "out"
 
 
-def table_one(out, random, staged):
-    made = Made(out, "table1").collection("collect_random", *random).collection("collect_stage1", *staged)
+def table_one(out, random, staged, **more):
+    made = Made(out, "table1", **more).collection("collect_random", *random).collection("collect_stage1", *staged)
     return made.collection("collect_novel", 3, 20).collection("collect_seen", 2, 20)
 
 
@@ -97,12 +99,53 @@ def test_table_one_counts_the_trials_and_gives_rates_their_intervals(out):
     assert [found[f"{key}, random trials"].value for key in ("positive", "negative", "total")] == [4, 36, 40]
     assert [found[f"{key}, random trials"].paper for key in ("positive", "negative", "total")] == [3245, 37042, 40287]
     rate = found["grasp rate, random trials"]
-    assert (rate.value, rate.low, rate.high, rate.count) == (0.1, *wilson_interval(4, 40), 40)
+    assert (rate.low, rate.high) == pytest.approx(wilson_interval(4, 40))
+    assert (rate.value, rate.count) == (0.1, 40)
     assert rate.paper == pytest.approx(0.0805, abs=1e-4)
     assert found["grasp rate, multi-staged"].value == 0.45
     assert found["grasp rate, test set"].paper == pytest.approx(0.0720, abs=1e-4)
     assert found["grasp rate, test set, seen objects"].value == 0.1
     assert made.result.seconds == 40.0
+
+
+def test_what_is_summed_over_stages_names_the_collections_and_commands_of_all(out):
+    made = table_one(out, (4, 40), (9, 20), profile="laptop")
+    made.collection("collect_stage2", 8, 20).collection("collect_stage3", 7, 20)
+    for name in ("positive, multi-staged", "grasp rate, multi-staged"):
+        figure = made.values[name]
+        assert len(figure.source.split(", ")) == len(figure.command.split("; ")) == 3
+        assert "--out steps/collect_stage3/stage3" in figure.command
+    rate = made.values["grasp rate, multi-staged"]
+    assert (rate.value, rate.count, rate.paper) == (0.4, 60, pytest.approx(0.3841, abs=1e-4))
+
+
+def test_trials_of_a_table_that_are_alike_are_worth_fewer(out):
+    # on 12 of 60 tables every grasp held, on the others none did: that is 60 draws, not 300
+    figure = Made(out, "reranking").collection("collect_best_plain", 60, 300, alike=True)
+    figure = Findings(figure.plan).rate("x", "collect_best_plain")
+    low, high = wilson_interval(12, 60)
+    assert (figure.low, figure.high) == (pytest.approx(low, abs=0.005), pytest.approx(high, abs=0.005))
+    assert figure.high - figure.low > 2 * np.subtract(*wilson_interval(60, 300)[::-1])
+
+
+def test_intervals_of_rates_are_never_narrower_than_those_of_independent_trials():
+    spread, one = Tries(np.array([[5, 1]] * 40)), Tries(np.array([[4, 2]]))
+    assert rate_interval(spread) == pytest.approx(wilson_interval(40, 200))
+    assert rate_interval(one) == wilson_interval(2, 4)
+    # nothing held on any of 40 tables: Wilson's of the tables
+    assert rate_interval(Tries(np.array([[5, 0]] * 40))) == wilson_interval(0, 40)
+
+
+def test_intervals_of_rates_hold_the_truth_where_tables_differ():
+    rng = np.random.default_rng(0)
+    found = wilson = 0
+    for _ in range(200):
+        held = rng.binomial(25, rng.beta(1.2, 1.8, 40))  # tables on which 40 % of all grasps hold, more or fewer
+        low, high = rate_interval(Tries(np.stack([np.full(40, 25), held], axis=1)))
+        found += low <= 0.4 <= high
+        low, high = wilson_interval(held.sum(), 1000)
+        wilson += low <= 0.4 <= high
+    assert found >= 180 > 150 > wilson
 
 
 @pytest.mark.parametrize(
@@ -183,24 +226,43 @@ def test_stages_show_accuracy_and_the_collections_grasp_rate(out):
 
 def test_aggregation_compares_the_two_networks_of_each_stage(out):
     made = Made(out, "aggregation").evaluation({"stage0": 0.7, "stage1": 0.8, "alone1": 0.6})
-    assert [figure.paper for figure in made.result.figures] == [None, 0.769, 0.723]
+    # with aggregation, the paper's network of stage 1 is the one of its stages
+    assert [figure.paper for figure in made.result.figures] == [0.769, 0.793, 0.723]
     assert made.result.order.holds is True
+    assert [reason.split(":")[0] for reason in made.result.order.reasons] == [
+        "stage 1 without < stage 0",
+        "stage 1 without < stage 1 with aggregation",
+    ]
+
+
+def test_a_network_without_aggregation_that_is_better_than_before_is_no_fall(out):
+    made = Made(out, "aggregation").evaluation({"stage0": 0.6, "stage1": 0.9, "alone1": 0.75})
+    assert made.result.order.holds is False
+    assert made.result.order.reasons[0].startswith("stage 1 without < stage 0: does not hold, -15.0 points")
 
 
 def test_gamma_compares_the_papers_choice_with_the_others(out):
     made = Made(out, "gamma").evaluation({"gamma1": 0.7, "stage1": 0.71}, count=100)
     assert [figure.x for figure in made.result.figures] == [1, 3, 1, 3]
     assert made.result.order.holds is None
+    assert made.result.order.text.startswith("Gamma 3, the paper's choice, is better")
 
 
 @pytest.mark.parametrize(
-    "plain, reranked, holds", [((2, 40), (30, 40), True), ((30, 40), (2, 40), False), ((9, 20), (10, 20), None)]
+    "plain, reranked, holds", [((3, 60), (45, 60), True), ((45, 60), (3, 60), False), ((29, 60), (30, 60), None)]
 )
 def test_reranking_is_judged_by_the_difference_of_the_rates(out, plain, reranked, holds):
     made = Made(out, "reranking").collection("collect_best_plain", *plain)
     made.collection("collect_best_reranked", *reranked)
     assert made.values["with re-ranking"].value == reranked[0] / reranked[1]
     assert made.result.order.holds is holds
+
+
+def test_re_ranking_on_a_handful_of_tables_decides_nothing(out):
+    made = Made(out, "reranking").collection("collect_best_plain", 2, 40)
+    claim = made.collection("collect_best_reranked", 38, 40).result.order
+    assert claim.holds is None
+    assert "re-ranking: cannot be told, +90.0 points" in claim.reasons[0] and ", of 8 tables only." in claim.reasons[0]
 
 
 def test_the_robot_tests_stand_beside_the_papers_rates(out):
@@ -221,6 +283,9 @@ def test_cleared_tables_are_counted_and_those_that_were_not_are_told(out):
     tries = found["tries until empty, mean of the cleared tables"]
     assert (tries.value, tries.count, tries.paper) == (27.5, 2, 26)
     assert tries.low < 27.5 < tries.high
+    held = found["tries that held something"]  # 12 of 24, 31 and 60: the tables differ more than chance allows
+    assert held.low < wilson_interval(36, 115)[0] and held.high > wilson_interval(36, 115)[1]
+    assert "mix of novel and seen ones" in made.result.question
     assert found["tables cleared"].value == pytest.approx(2 / 3)
     assert "1 of 3 tables were not cleared" in made.result.notes[0]
     assert made.result.order.holds is False

@@ -99,6 +99,14 @@ def test_one_experiment_alone_with_what_it_needs_and_others_later(small, tmp_pat
     assert load_run(tmp_path / "out").experiments == ["table1", "table2"]
 
 
+def test_the_commits_of_all_runs_that_made_something_are_told(small, tmp_path):
+    for commit, name in (("c0de", "table1"), ("beef", "table1"), ("beef", "table2"), ("f00d", "table2")):
+        small.setattr(main_module.system, "commit", lambda commit=commit: commit)
+        assert run(tmp_path / "out", "--only", name) == 0
+    # the second and the last run made nothing
+    assert load_run(tmp_path / "out").commit == "c0de, then beef"
+
+
 def test_an_experiment_that_fails_does_not_keep_the_others_from_being_done(small, tmp_path, capsys):
     small.setattr(SmallPlan, "failing", ("b",))
     small.setattr(main_module.shutil, "which", lambda name: name)

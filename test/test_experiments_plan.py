@@ -10,6 +10,7 @@ from grasp_learning.dataset import export_dataset
 from grasp_learning.evaluation import evaluate
 from grasp_learning.experiments import untrained
 from grasp_learning.experiments.catalogue import EXPERIMENTS
+from grasp_learning.experiments.findings import FEWEST_CLUSTERS
 from grasp_learning.experiments.plan import Options, Plan
 from grasp_learning.experiments.profile import PROFILES, load_profile
 from grasp_learning.experiments.results import EXPERIMENT_IDS
@@ -134,6 +135,9 @@ def test_compared_trainings_differ_in_what_is_compared_alone(tmp_path):
     assert alone == {**stage, "gamma": 1.0, "data": stage["data"][1:]}
     plain, reranked = (arguments(plan.steps[f"collect_best_{name}"]) for name in ("plain", "reranked"))
     assert plain[2:-1] == reranked[2:]
+    assert simulate._settings_of(simulate.parse_arguments(plain)).trials_per_scene == 5
+    # enough tables for a verdict
+    assert plan.profile.rerank_trials / 5 >= FEWEST_CLUSTERS
 
 
 def test_each_stage_is_collected_with_the_network_before_it_and_trained_on_all_trials_so_far(tmp_path):

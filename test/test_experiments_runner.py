@@ -97,6 +97,19 @@ def test_settings_that_changed_are_refused_with_the_key_before_anything_runs(out
     assert calls(out) == ["a", "b"]
 
 
+def test_a_step_that_is_to_be_made_from_more_than_it_was_is_made_again(out):
+    # as an evaluation is when --weights is given later
+    bring(out, ["b"])
+    steps = {name: steps_of(out)[name] for name in "aeb"}
+    more = [*steps["b"].command, str(result_of(out, "e"))]
+    steps["b"] = Step(**{**vars(steps["b"]), "command": more, "needs": ("a", "e")})
+    assert bring(out, ["b"], steps) == ["e", "b"]
+    assert result_of(out, "b").read_text() == "b(a(),e())"
+    assert bring(out, ["b"], steps) == []
+    # what was made from more serves those who need less
+    assert bring(out, ["b"]) == []
+
+
 def test_a_step_that_failed_is_named_with_its_reason_and_its_log_and_can_be_run_again(out):
     with pytest.raises(StepFailed) as failed:
         bring(out, ["d"], steps_of(out, failing=["b"]))
@@ -241,7 +254,10 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path):
         ExperimentsFolder(tmp_path)
     with pytest.raises(ExperimentError, match="thesis.tex: is a file; name a folder"):
         ExperimentsFolder(tmp_path / "thesis.tex")
-    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+    (tmp_path / "results").mkdir()
+    with pytest.raises(ExperimentError, match="holds files but no experiments.json"):
+        ExperimentsFolder(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["results", "thesis.tex"]
 
 
 def test_what_a_step_needs_comes_before_it(out):

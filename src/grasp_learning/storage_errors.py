@@ -2,7 +2,9 @@
 
 import contextlib
 import errno
+import json
 from pathlib import Path
+from typing import Any, Iterator, Type
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -57,6 +59,36 @@ def explained(folder: Path):
         if error.errno in FORBIDDEN:
             raise NotWritableError(f"{reason}; make it writable for this user or choose another folder") from error
         raise CollectionError(f"{reason}; choose another folder") from error
+
+
+@contextlib.contextmanager
+def explained_as(folder: Path, kind: Type[Exception]) -> Iterator[None]:
+    """Turn the system's errors, as :func:`explained` words them, and CollectionErrors into another kind of error."""
+    try:
+        with explained(folder):
+            yield
+    except CollectionError as error:
+        raise kind(str(error)) from error
+
+
+def read_json(path: Path, kind: Type[Exception], remedy: str) -> Any:
+    """Contents of a JSON file.
+
+    Args:
+        remedy: what to do where it is damaged.
+
+    Raises:
+        FileNotFoundError, NotADirectoryError: there is none.
+        kind: it cannot be read, or is not JSON.
+    """
+    try:
+        return json.loads(path.read_bytes())
+    except (FileNotFoundError, NotADirectoryError):
+        raise
+    except OSError as error:
+        raise kind(f"{path}: cannot be read ({error.strerror}); make it readable for this user") from None
+    except ValueError as error:
+        raise kind(f"{path}: is not JSON ({error}); {remedy}") from None
 
 
 @contextlib.contextmanager

@@ -49,8 +49,12 @@ class Summary:
         return sum(sum(counts.values()) for counts in self.by_arm.values())
 
 
-def wilson_interval(successes: int, trials: int, z: float = 1.959964) -> Tuple[float, float]:
-    """Interval of a success rate by Wilson's score; 95 % by default. (0, 1) without trials."""
+def wilson_interval(successes: float, trials: float, z: float = 1.959964) -> Tuple[float, float]:
+    """Interval of a success rate by Wilson's score; 95 % by default. (0, 1) without trials.
+
+    Args:
+        successes, trials: they need not be whole where trials are worth fewer independent ones.
+    """
     if trials == 0:
         return 0.0, 1.0
     rate = successes / trials

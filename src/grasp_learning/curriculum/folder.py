@@ -18,14 +18,14 @@ import datetime
 import json
 import os
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional
+from typing import Any, ContextManager, Dict, List, Mapping, Optional
 
 from grasp_learning.config import ConfigError, parse_settings
 from grasp_learning.curriculum.errors import CurriculumError
 from grasp_learning.curriculum.settings import CurriculumSettings, changes
 from grasp_learning.durable import sync_folder, write_atomically
 from grasp_learning.folder_lock import FolderBusy, wait_for_lock
-from grasp_learning.storage_errors import CollectionError, explained
+from grasp_learning.storage_errors import explained_as, read_json
 
 STATE_FILE = "curriculum.json"
 PICTURE_FILE = "curriculum.png"
@@ -71,14 +71,9 @@ class CurriculumFolder:
     def __exit__(self, *_) -> None:
         self._closing.close()
 
-    @contextlib.contextmanager
-    def explained(self):
+    def explained(self) -> ContextManager[None]:
         """Turn the system's errors into CurriculumErrors that say what to do."""
-        try:
-            with explained(self.path):
-                yield
-        except CollectionError as error:
-            raise CurriculumError(str(error)) from error
+        return explained_as(self.path, CurriculumError)
 
     # Places
 
@@ -172,13 +167,9 @@ def load_state(folder) -> Optional[Dict[str, Any]]:
     """
     path = Path(folder) / STATE_FILE
     try:
-        state = json.loads(path.read_bytes())
+        state = read_json(path, CurriculumError, "repair it, or start another folder")
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except OSError as error:
-        raise CurriculumError(f"{path}: cannot be read ({error.strerror}); make it readable for this user") from None
-    except ValueError as error:
-        raise CurriculumError(f"{path}: is not JSON ({error}); repair it, or start another folder") from None
     if not isinstance(state, dict) or state.get("format") != FORMAT or not isinstance(state.get("stages"), list):
         raise CurriculumError(
             f"{path}: expected an object with format {FORMAT}, settings and stages; repair it, or start another folder"

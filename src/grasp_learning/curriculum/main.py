@@ -170,8 +170,8 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
         with interruptible(), CurriculumFolder(out) as folder:
             # again, now that nobody else can have changed the folder's
             settings = _settings(out, parsed, rest)
-            tools = CommandLineTools(settings, keep_open=[folder.lock], say=_say)
-            curriculum = Curriculum(folder, settings, tools, _say)
+            tools = CommandLineTools(settings, keep_open=[folder.lock], say=say)
+            curriculum = Curriculum(folder, settings, tools, say)
             curriculum.run()
     except (ConfigError, CurriculumError) as error:
         print(f"curriculum: {' '.join(str(error).split())}", file=sys.stderr)
@@ -189,6 +189,7 @@ def _settings(out: Path, parsed: argparse.Namespace, rest: Sequence[str]) -> Cur
     return settings_from(parsed, rest, settings_of(state, out) if state else None)
 
 
-def _say(text: str) -> None:
+def say(text: str) -> None:
+    """Print a line, above the progress bars where there are some."""
     with tqdm.external_write_mode(file=sys.stdout):
         print(text, flush=True)

@@ -16,7 +16,7 @@ import json
 import os
 import zipfile
 from pathlib import Path
-from typing import Any, Dict, Iterator, Mapping, Optional
+from typing import Any, ContextManager, Dict, Mapping, Optional
 
 import numpy as np
 
@@ -25,7 +25,7 @@ from grasp_learning.durable import sync_folder
 from grasp_learning.evaluation.method import Method
 from grasp_learning.evaluation.results import EvaluationError
 from grasp_learning.folder_lock import FolderBusy, take_lock
-from grasp_learning.storage_errors import CollectionError, explained
+from grasp_learning.storage_errors import explained_as
 
 CACHE, LOCK_FILE = "cache", ".lock"
 META = "__meta__"
@@ -58,14 +58,9 @@ class EvaluationFolder:
     def __exit__(self, *_) -> None:
         os.close(self._lock)
 
-    @contextlib.contextmanager
-    def explained(self) -> Iterator[None]:
+    def explained(self) -> ContextManager[None]:
         """Turn the system's errors into EvaluationErrors that say what to do."""
-        try:
-            with explained(self.path):
-                yield
-        except CollectionError as error:
-            raise EvaluationError(str(error)) from error
+        return explained_as(self.path, EvaluationError)
 
     def load(self, kind: str, key: str) -> Optional[Dict[str, np.ndarray]]:
         """Arrays that were saved; None where there are none, or where the file is damaged: they are made anew."""

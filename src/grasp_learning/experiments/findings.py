@@ -2,19 +2,20 @@
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, List, Optional, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
-from grasp_learning.clearing import ClearingSummary, summarize_tables
-from grasp_learning.curriculum.machine import count
+import numpy as np
+
+from grasp_learning.clearing import ClearingSummary, TableRecord, read_tables, summarize_tables
 from grasp_learning.dataset.reader import open_dataset
 from grasp_learning.dataset.schema import TRAIN
 from grasp_learning.evaluation.results import Evaluation, load_evaluation
 from grasp_learning.experiments.errors import ExperimentError
 from grasp_learning.experiments.folder import load_record
 from grasp_learning.experiments.plan import Plan
-from grasp_learning.experiments.results import Figure
+from grasp_learning.experiments.results import Claim, Figure
 from grasp_learning.experiments.step import closure
+from grasp_learning.storage import trials_of
 from grasp_learning.summary import wilson_interval
 
 WORDS = {True: "holds", False: "does not hold", None: "cannot be told"}
@@ -34,6 +35,27 @@ class Judged:
     reason: str
 
 
+@dataclass(frozen=True)
+class Tries:
+    """Labelled trials, by the table that they were made on.
+
+    Attributes:
+        tables: (n, 2) int: trials on each table, and those that held something.
+    """
+
+    tables: np.ndarray
+
+    @property
+    def trials(self) -> int:
+        """On all tables."""
+        return int(self.tables[:, 0].sum())
+
+    @property
+    def held(self) -> int:
+        """Of all trials."""
+        return int(self.tables[:, 1].sum())
+
+
 class Findings:
     """Reads the results of steps.
 
@@ -44,58 +66,66 @@ class Findings:
     def __init__(self, plan: Plan):
         self.plan, self._places = plan, plan.places
 
-    def origin(self, step: str, file: Optional[Path] = None) -> Tuple[str, str]:
-        """Source and command of the figures of a step.
-
-        Args:
-            file: that they are read from; by default the step's result.
+    def origin(self, *steps: str) -> Tuple[str, str]:
+        """Sources and commands of figures that follow from the results of steps.
 
         Raises:
-            ExperimentError: the step has not begun.
+            ExperimentError: a step has not begun.
         """
-        record = load_record(self._places, step)
-        if record is None:
-            raise ExperimentError(f"{self._places.step(step)}: has not begun; run the experiments again")
-        return str((file or self.plan.steps[step].result).relative_to(self._places.out)), record.command
+        files, commands = [], []
+        for step in steps:
+            record = load_record(self._places, step)
+            if record is None:
+                raise ExperimentError(f"{self._places.step(step)}: has not begun; run the experiments again")
+            files.append(str(self.plan.steps[step].result.relative_to(self._places.out)))
+            commands.append(record.command)
+        return ", ".join(files), "; ".join(commands)
 
     def seconds(self, names: List[str]) -> float:
         """How long steps and all that they need ran (s)."""
         records = [load_record(self._places, step.name) for step in closure(self.plan.steps, names)]
         return sum(record.done.seconds for record in records if record is not None and record.done is not None)
 
-    def counts(self, step: str) -> Tuple[int, int]:
-        """Labelled trials of a step's collection, and those that held something.
+    def tries(self, *steps: str) -> Tries:
+        """Labelled trials of the collections of steps.
 
         Raises:
-            CollectionError: it is damaged.
+            CollectionError: one is damaged.
         """
-        return count(self.plan.steps[step].result.parent)
+        tables: Dict[Tuple[str, Any], List[int]] = {}
+        for step in steps:
+            for number, trial in enumerate(trials_of(self.plan.steps[step].result.parent)):
+                # over ROS no table is known: each try is one of its own
+                table = tables.setdefault((step, trial.get("block", f"trial {number}")), [0, 0])
+                table[0] += 1
+                table[1] += trial["outcome"] == "SUCCESS"
+        return Tries(np.array(list(tables.values()), int).reshape(-1, 2))
 
-    def rate(self, name: str, step: str, **more: Any) -> Figure:
-        """Grasp rate of a collection, with Wilson's interval.
+    def rate(self, name: str, *steps: str, **more: Any) -> Figure:
+        """Grasp rate of the collections of steps, with its interval.
 
         Args:
             more: further attributes of the figure.
         """
-        trials, positives = self.counts(step)
-        source, command = self.origin(step)
-        if not trials:
+        found = self.tries(*steps)
+        source, command = self.origin(*steps)
+        if not found.trials:
             return Figure(name=name, source=source, command=command, **more)
-        low, high = wilson_interval(positives, trials)
+        low, high = rate_interval(found)
         return Figure(
             name=name,
-            value=positives / trials,
+            value=found.held / found.trials,
             low=low,
             high=high,
-            count=trials,
+            count=found.trials,
             source=source,
             command=command,
             **more,
         )
 
-    def number(self, name: str, value: float, step: str, **more: Any) -> Figure:
+    def number(self, name: str, value: float, *steps: str, **more: Any) -> Figure:
         """A number without an interval, such as a count."""
-        source, command = self.origin(step)
+        source, command = self.origin(*steps)
         return Figure(name=name, value=value, source=source, command=command, **more)
 
     def evaluation(self, name: str) -> Evaluation:
@@ -127,23 +157,6 @@ class Findings:
             **more,
         )
 
-    def difference(self, name: str, evaluation: str, first: str, second: str, split: str, **more: Any) -> Figure:
-        """Accuracy of the second method less that of the first on the same patches."""
-        source, command = self.origin(f"evaluate_{evaluation}")
-        found = self.evaluation(evaluation)
-        gain = found.compare(first, second, split).difference
-        samples = found.result(first, split).samples
-        return Figure(
-            name=name,
-            value=gain.value,
-            low=gain.low,
-            high=gain.high,
-            count=samples,
-            source=source,
-            command=command,
-            **more,
-        )
-
     def trained_patches(self, dataset: str) -> int:
         """Patches of a dataset that networks are trained with."""
         return open_dataset(self._places.dataset(dataset)).count(TRAIN)
@@ -155,6 +168,14 @@ class Findings:
             CollectionError: they are damaged.
         """
         return summarize_tables(self._places.tables)
+
+    def table_records(self) -> List[TableRecord]:
+        """The cleared tables themselves.
+
+        Raises:
+            CollectionError: they are damaged.
+        """
+        return read_tables(self._places.tables)
 
 
 def judge_pair(found: Evaluation, split: str, first: Tuple[str, str], second: Tuple[str, str]) -> Judged:
@@ -180,11 +201,16 @@ def judge_pair(found: Evaluation, split: str, first: Tuple[str, str], second: Tu
     return Judged(holds, f"{claim}: {WORDS[holds]}, {numbers}.")
 
 
-def judged_together(parts: List[Judged]) -> Optional[bool]:
+def judged_together(parts: Sequence[Judged]) -> Optional[bool]:
     """True where all parts hold, False where one does not, None where that cannot be told."""
     if any(part.holds is False for part in parts):
         return False
     return True if parts and all(part.holds for part in parts) else None
+
+
+def claim_of(text: str, parts: Sequence[Judged]) -> Claim:
+    """A claim that holds where all of its parts do."""
+    return Claim(text=text, holds=judged_together(parts), reasons=[part.reason for part in parts])
 
 
 def share(value: float) -> str:
@@ -192,8 +218,32 @@ def share(value: float) -> str:
     return f"{100 * value:.1f} %"
 
 
-def judge_rates(lower: Figure, higher: Figure) -> Judged:
-    """Whether the second of two grasp rates is higher, by Newcombe's interval of their difference."""
+def rate_interval(tries: Tries) -> Tuple[float, float]:
+    """95 % interval of a grasp rate: Wilson's of as many independent trials as the trials of the tables are worth.
+
+    Tries on one table show the same objects and follow from each other, so that tables differ by more than chance (for
+    guided trials threefold in variance), and Wilson's interval of all trials would be too narrow.
+    """
+    if not tries.trials:
+        return wilson_interval(0, 0)
+    rate, count = tries.held / tries.trials, len(tries.tables)
+    if rate in (0.0, 1.0):
+        worth = float(count)  # nobody knows how much tables differ: as in evaluation.bootstrap.interval
+    elif count in (1, tries.trials):
+        worth = float(tries.trials)
+    else:
+        # the design effect: the rate's variance as it follows from the tables, over that of independent trials
+        spread = np.sum((tries.tables[:, 1] - rate * tries.tables[:, 0]) ** 2) * count / (count - 1)
+        worth = tries.trials / max(1.0, float(spread) / (tries.trials * rate * (1 - rate)))
+    return wilson_interval(rate * worth, worth)
+
+
+def judge_rates(lower: Figure, higher: Figure, tables: Optional[int] = None) -> Judged:
+    """Whether the second of two grasp rates is higher, by Newcombe's interval of their difference.
+
+    Args:
+        tables: on which the fewer of them were measured; None where each try had one of its own.
+    """
     if lower.value is None or higher.value is None:
         return Judged(None, f"{lower.name} < {higher.name}: cannot be told, there are no trials.")
     gain = higher.value - lower.value
@@ -201,6 +251,9 @@ def judge_rates(lower: Figure, higher: Figure) -> Judged:
     up = math.hypot(higher.high - higher.value, lower.value - lower.low)
     holds = True if gain - down > 0 else (False if gain + up < 0 else None)
     numbers = _points(gain, gain - down, gain + up)
+    if tables is not None and tables < FEWEST_CLUSTERS:
+        holds = None
+        numbers += f", of {tables} {'table' if tables == 1 else 'tables'} only"
     return Judged(holds, f"{lower.name} < {higher.name}: {WORDS[holds]}, {numbers}.")
 
 

@@ -4,11 +4,9 @@ A step's record, step.json, is written before its command begins, with the setti
 from, and again when it has ended. A step has been done where its record says so and its result is as it was then.
 """
 
-import contextlib
-import json
 import os
 from pathlib import Path
-from typing import Any, Dict, Mapping, Optional
+from typing import Any, ContextManager, Dict, Mapping, Optional
 
 from pydantic import Field
 
@@ -16,11 +14,11 @@ from grasp_learning.config import ConfigError, Settings, parse_settings
 from grasp_learning.durable import sync_folder, write_atomically
 from grasp_learning.experiments.errors import ExperimentError
 from grasp_learning.experiments.places import STEP_FILE, STEPS_FOLDER, Places
-from grasp_learning.experiments.results import RESULTS_FOLDER, RUN_FILE
+from grasp_learning.experiments.results import RUN_FILE
 from grasp_learning.experiments.step import Step
 from grasp_learning.folder_lock import FolderBusy, wait_for_lock
 from grasp_learning.storage import file_sha256, utc_now
-from grasp_learning.storage_errors import CollectionError, explained
+from grasp_learning.storage_errors import explained_as, read_json
 
 LOCK_FILE = ".lock"
 LOCK_PATIENCE = 60.0  # s; the last tool of killed experiments needs a moment to end
@@ -98,14 +96,9 @@ class ExperimentsFolder:
     def __exit__(self, *_) -> None:
         os.close(self.lock)
 
-    @contextlib.contextmanager
-    def explained(self):
+    def explained(self) -> ContextManager[None]:
         """Turn the system's errors into ExperimentErrors that say what to do."""
-        try:
-            with explained(self.path):
-                yield
-        except CollectionError as error:
-            raise ExperimentError(str(error)) from error
+        return explained_as(self.path, ExperimentError)
 
     def record(self, step: Step) -> Optional[StepRecord]:
         """The record of a step; None where it has not begun.
@@ -135,11 +128,13 @@ class ExperimentsFolder:
     def checksum(self, step: Step) -> Optional[str]:
         """Checksum of the result of a step that has been done; None where it has not, or its result is gone.
 
+        A step that is to be made from more than it was, such as an evaluation of one network more, has not been done.
+
         Raises:
             ExperimentError: the record is damaged, or the result is not as it was written.
         """
         record = self.record(step)
-        if record is None or record.done is None:
+        if record is None or record.done is None or not record.needs.keys() >= set(step.needs):
             return None
         with self.explained():
             try:
@@ -215,13 +210,9 @@ def load_record(places: Places, name: str) -> Optional[StepRecord]:
     path = places.step(name) / STEP_FILE
     remedy = f"delete {path.parent} to make it again"
     try:
-        values = json.loads(path.read_bytes())
+        values = read_json(path, ExperimentError, remedy)
     except FileNotFoundError:
         return None
-    except OSError as error:
-        raise ExperimentError(f"{path}: cannot be read ({error.strerror}); make it readable for this user") from None
-    except ValueError as error:
-        raise ExperimentError(f"{path}: is not JSON ({error}); {remedy}") from None
     try:
         return parse_settings(StepRecord, values, str(path))
     except ConfigError as error:
@@ -240,7 +231,7 @@ def check_contents(path: Path) -> None:
     if not path.is_dir():
         raise ExperimentError(f"{path}: is a file; name a folder")
     names = {entry.name for entry in path.iterdir() if not entry.name.startswith(".")}
-    if names and not names & {RUN_FILE, RESULTS_FOLDER, STEPS_FOLDER}:
+    if names and not names & {RUN_FILE, STEPS_FOLDER}:
         raise ExperimentError(
             f"{path}: holds files but no {RUN_FILE}, so it holds no experiments; choose a new or empty folder"
         )

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 import grasp_learning
 from grasp_learning.config import ConfigError
-from grasp_learning.curriculum.main import INTERRUPTED, interruptible
+from grasp_learning.curriculum.main import INTERRUPTED, interruptible, say
 from grasp_learning.dataset.reader import DatasetError
 from grasp_learning.evaluation.results import EvaluationError
 from grasp_learning.experiments import results, system
@@ -35,6 +35,7 @@ has made serves the others, and what is in DIR already is not made again: the sa
 interruption. In the end DIR/report.html tells all of it; `rosrun grasp_learning report DIR` writes it at any time.
 """
 LAUNCHER = "roslaunch"
+THEN = ", then "
 
 
 def parse_arguments(arguments: Optional[Sequence[str]] = None) -> argparse.Namespace:
@@ -148,9 +149,9 @@ class Experiments:
             profile=name,
             settings=profile.model_dump(),
             seed=options.seed,
-            package_version=grasp_learning.__version__,
-            commit=system.commit(),
-            machine=system.machine(),
+            package_version=_one_after_the_other(old, "package_version", grasp_learning.__version__),
+            commit=_one_after_the_other(old, "commit", system.commit()),
+            machine=_one_after_the_other(old, "machine", system.machine()),
             command=command,
             started=old.started if old is not None else utc_now(),
             finished=old.finished if old is not None else "",
@@ -223,9 +224,9 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
     try:
         profile = load_profile(parsed.profile)
         options = options_of(parsed, profile)
-        wanted = chosen(parsed.only, _say)
+        wanted = chosen(parsed.only, say)
         with interruptible(), ExperimentsFolder(parsed.out) as folder:
-            experiments = Experiments(folder, profile_name(parsed.profile), profile, options, command, _say)
+            experiments = Experiments(folder, profile_name(parsed.profile), profile, options, command, say)
             problems = experiments.run(wanted) + _write_page(folder.path)
     except (ConfigError, ExperimentError) as error:
         print(f"experiments: {' '.join(str(error).split())}", file=sys.stderr)
@@ -239,6 +240,12 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
     out = shlex.quote(str(folder.path))
     print(f"results      {folder.path / results.RESULTS_FOLDER}\nthe page again: rosrun grasp_learning report {out}")
     return 1 if problems else 0
+
+
+def _one_after_the_other(old: Optional[RunInfo], key: str, now: str) -> str:
+    """What a fact of a folder's runs was, and is now, without repetitions."""
+    before = getattr(old, key).split(THEN) if old is not None else []
+    return THEN.join(filter(None, dict.fromkeys([*before, now])))
 
 
 def _write_page(folder: Path) -> List[str]:
@@ -257,8 +264,3 @@ def _write_page(folder: Path) -> List[str]:
         return [f"report: {error}"]
     print(f"page         {report.page}")
     return [f"report: {problem}" for problem in report.problems]
-
-
-def _say(text: str) -> None:
-    with tqdm.external_write_mode(file=sys.stdout):
-        print(text, flush=True)

@@ -6,7 +6,6 @@ Files, in the folder of the experiments::
     results/<id>.json       an experiment: ExperimentResult
 """
 
-import json
 import os
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Type
@@ -16,6 +15,7 @@ from pydantic import Field
 from grasp_learning.config import ConfigError, Settings, SettingsType, parse_settings
 from grasp_learning.durable import write_atomically
 from grasp_learning.experiments.errors import ExperimentError
+from grasp_learning.storage_errors import read_json
 
 RUN_FILE = "experiments.json"
 RESULTS_FOLDER = "results"
@@ -110,7 +110,8 @@ class RunInfo(Settings):
         settings: all of its keys.
         seed: of every random choice.
         package_version: of grasp_learning.
-        commit: of its source, with "+" behind it where that was changed; empty where it is not known.
+        commit: of its source, with "+" behind it where that was changed; empty where it is not known. Where steps were
+            run with several, one after the other, all of them in this order; likewise version and machine.
         machine: processor, cores, memory, GPU, in words.
         command: the last one.
         started: first start (ISO 8601, UTC).
@@ -199,13 +200,9 @@ def _write(path: Path, content: Settings) -> None:
 def _load(cls: Type[SettingsType], path: Path) -> Optional[SettingsType]:
     remedy = "delete it and run the experiments again"
     try:
-        values = json.loads(path.read_bytes())
+        values = read_json(path, ExperimentError, remedy)
     except FileNotFoundError:
         return None
-    except OSError as error:
-        raise ExperimentError(f"{path}: cannot be read ({error.strerror}); make it readable for this user") from None
-    except ValueError as error:
-        raise ExperimentError(f"{path}: is not JSON ({error}); {remedy}") from None
     found = values.get("format") if isinstance(values, dict) else None
     if found != FORMAT:
         raise ExperimentError(f"{path}: is of format {found}, this version reads format {FORMAT}; {remedy}")
