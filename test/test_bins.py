@@ -73,6 +73,15 @@ def test_what_is_dropped_over_a_bin_stays_in_it_and_is_not_put_back():
     assert world.whereabouts()["kept"] == IN_BIN
 
 
+def test_what_a_hand_holds_over_a_bin_is_not_in_it():
+    world = world_with("stuck", "falling")
+    world.place("stuck", (BINS.left.x, BINS.left.y, 0.05))  # in the hand, which starts there
+    world.place("falling", (BINS.right.x, BINS.right.y, BINS.right.rim + 0.1))
+    assert world.held("left") == "stuck"
+    assert world.whereabouts() == {"stuck": ELSEWHERE, "falling": IN_BIN}
+    assert world.objects_off_table() == []  # nobody takes it out of the hand
+
+
 def test_a_bin_holds_a_dozen_objects():
     names = [f"block{number}" for number in range(12)]
     world, rng = world_with(*names), np.random.default_rng(0)

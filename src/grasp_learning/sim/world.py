@@ -312,9 +312,12 @@ class World:
         return [name for name in off if name not in held]
 
     def whereabouts(self) -> Dict[str, str]:
-        """Place of each object in use: ON_TABLE, IN_BIN or ELSEWHERE."""
-        places, used = self._places(), set(self.names_in_use)
-        return {name: place for name, place in places.items() if name in used}
+        """Place of each object in use: ON_TABLE, IN_BIN or ELSEWHERE; what a hand holds over a bin is not in it."""
+        places = self._places()
+        for name in filter(None, map(self.held, self.robot.sides)):
+            if places.get(name) == IN_BIN:
+                places[name] = ELSEWHERE
+        return {name: places[name] for name in self.names_in_use if name in places}
 
     def out_of_reach(self) -> List[str]:
         """Names of the objects on the table whose centres are outside of the workspace."""
