@@ -173,6 +173,21 @@ def test_a_way_that_would_tilt_the_hand_is_not_taken(motions, monkeypatch):
     assert released[0][2] < -0.05 and cell.at_neutral()
 
 
+def test_ways_are_planned_for_so_long_only(motions, monkeypatch):
+    cell = make_cell(motions, placing=PlaceSettings(carry_clearance=0.5, planning_timeout=30.0))
+    plan, made = motions.to_first_pose, []
+
+    def slow(*args):
+        made.append(cell.clock.time)
+        cell.clock.time += 20.0
+        return plan(*args)
+
+    monkeypatch.setattr(motions, "to_first_pose", slow)
+    report = cell.sequence.pick(grasp(), place=True)
+    assert len(made) == 2 and "each of 2 ways" in report.placing.message
+    assert (report.outcome, report.placing.outcome) == (Outcome.SUCCESS, PlaceOutcome.PLANNING_FAILED)
+
+
 def test_an_object_cannot_be_placed_without_a_bin(motions):
     cell = make_cell(motions, None)
     with pytest.raises(ValueError, match="no bin"):

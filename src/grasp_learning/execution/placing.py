@@ -24,6 +24,7 @@ class PlaceSettings(Settings):
     max_tilt: float = Field(0.7, gt=0, le=math.pi)
     yaws: int = Field(8, ge=1)
     plans: int = Field(5, ge=1)
+    planning_timeout: float = Field(30.0, gt=0)
     release_time: float = Field(0.2, ge=0)
 
 
@@ -108,13 +109,16 @@ class Placer:
         arm, motions = self._arm, self._motions
         q = arm.commanded()
         poses = [top_down_pose(self._bin.x, self._bin.y, self._release_height, yaw) for yaw in self._yaws(q)]
-        for _ in range(self.settings.plans):
+        end = arm.clock.now() + self.settings.planning_timeout
+        count = 0
+        # whoever waits for the pick must not give it up, and its label, for the sake of a way to the bin
+        while count < self.settings.plans and (count == 0 or arm.clock.now() < end):
             # the planner is random: the next way may be a level one
             path = motions.to_first_pose(q, poses, arm.other_q())
+            count += 1
             if all(self._is_level(point) for point in path.positions[::CHECK_EVERY]):
                 arm.follow(path)
                 return
-        count = self.settings.plans
         raise PlanningFailed(f"each of {count} ways to the bin tilts the hand or dips towards the table")
 
     def _yaws(self, q) -> List[float]:
