@@ -7,14 +7,16 @@ import time
 import unittest
 from pathlib import Path
 
+import rosbag
 import rospy
 import rostest
 from fake_nodes import ARMS, CALIBRATION, FakeNodes, Node, wait_for
+from model_samples import save_model
 
 from grasp_learning.clearing import read_tables
 from grasp_learning.conditions import Conditions, load_conditions
 from grasp_learning.config import ConfigError, parse_settings
-from grasp_learning.msg import PickResult
+from grasp_learning.msg import GraspPrior, PickResult
 from grasp_learning.ros.collector import CollectorSettings
 from grasp_learning.srv import (
     PutBackObjects,
@@ -34,16 +36,18 @@ QUICK = {
     "background": 5.0,
 }
 MIDDLE = "middle"  # of the table, where no arm reaches
+HIDDEN = "hidden"  # on the table, where the Kinect does not see it
 
 
 class FakeTable(FakeNodes):
     """A table whose objects are put into bins when they are picked.
 
     Attributes:
-        layout: place of each object of a table that is laid out: the arm on whose half it lies, or MIDDLE.
+        layout: place of each object of a table that is laid out: the arm on whose half it lies, MIDDLE or HIDDEN.
         places: where they are now; "bin" and "elsewhere", too.
         grips: what a pick of an arm comes to: its outcome, and that of the placing.
         brings: whether objects can be brought back within reach.
+        draws: whether each grasp was to be drawn.
     """
 
     def __init__(self):
@@ -57,11 +61,18 @@ class FakeTable(FakeNodes):
         self.places = dict(self.layout)
         self.grips = lambda arm: ("SUCCESS", "PLACED")
         self.brings, self.brought = True, 0
+        self.draws = []
         self.region = dict.fromkeys(ARMS, self._look_for)
 
     def _look_for(self, arm):
         there = [place for place in self.places.values() if place in (*ARMS, MIDDLE)]
         return "SUCCESS" if arm in there else "UNREACHABLE" if there else "NO_OBJECTS"
+
+    def _on_grasp(self, request):
+        self.draws.append(request.draw)
+        answer = super()._on_grasp(request)
+        answer.grasp.sampler = "importance" if request.draw else "best"
+        return answer
 
     def _on_exchange(self, request):
         answer = super()._on_exchange(request)
@@ -74,7 +85,7 @@ class FakeTable(FakeNodes):
         return answer
 
     def _on_objects(self, _):
-        table = (*ARMS, MIDDLE)
+        table = (*ARMS, MIDDLE, HIDDEN)
         places = ["table" if place in table else place for place in self.places.values()]
         return QueryObjectsResponse(list(self.places), places)
 
@@ -115,8 +126,9 @@ class TableClearerTest(unittest.TestCase):
         self.addCleanup(temporary.cleanup)
         self.folder = Path(temporary.name) / "data"
 
-    def start(self, **parameters):
-        recorder = Node("trial_recorder", {"data": str(self.folder), "robot": "sim", "minimum_free_gb": 0.0})
+    def start(self, recorded=None, **parameters):
+        kind = {"data": str(self.folder), "robot": "sim", "minimum_free_gb": 0.0, **(recorded or {})}
+        recorder = Node("trial_recorder", kind)
         self.addCleanup(recorder.close)
         values = {
             "data": str(self.folder),
@@ -173,13 +185,51 @@ class TableClearerTest(unittest.TestCase):
         self.assertEqual((table.tries, table.removed, len(table.truth_on_table)), (4, 0, 3))
         self.assertEqual(len(self.trials()), 4)  # and not one more, though both arms work
 
+    def test_a_table_that_the_last_try_clears_is_cleared(self):
+        self.run_to_end(tables=1, tries_per_table=3)
+        (table,) = self.tables()
+        self.assertEqual((table.outcome, table.cleared, table.tries), ("CLEARED", True, 3))
+
+    def test_a_table_is_not_cleared_while_something_lies_out_of_the_kinects_sight(self):
+        self.world.layout = self.world.places = {"ball": "left", "mug": HIDDEN}
+        self.run_to_end(tables=1, max_brought=2)
+        (table,) = self.tables()
+        self.assertEqual((table.outcome, table.cleared, table.truth_on_table), ("UNSEEN", False, ["mug"]))
+
+    def test_what_became_of_what_was_held_is_on_disk_with_its_trial(self):
+        answers = iter([("FAILURE", ""), ("SUCCESS", "STUCK")])
+        self.world.layout = self.world.places = {"ball": "left"}
+        self.world.grips = lambda arm: next(answers, ("SUCCESS", "PLACED"))
+        self.run_to_end(tables=1, arms="left")
+        trials = self.trials()
+        self.assertEqual([trial.get("place_outcome") for trial in trials], [None, "STUCK", "PLACED"])
+        self.assertEqual(trials[1]["place_message"], "as the test says")
+        with rosbag.Bag(str(self.folder / trials[1]["bag"])) as bag:
+            ((_, message, _),) = bag.read_messages("trial")
+        self.assertEqual(message.place_outcome, "STUCK")
+
+    def test_a_best_grasp_that_fails_again_and_again_gives_way_to_drawn_ones(self):
+        model = self.folder.parent / "model.safetensors"
+        prior = GraspPrior(model=model.name, model_sha256=save_model(model), patch_size=60)
+        prior.u, prior.v, prior.probabilities = [160.0], [100.0], [0.5] * 18
+        self.world.prior = prior
+        self.world.layout = self.world.places = {"ball": "left"}
+        self.world.grips = lambda arm: ("FAILURE", "")
+        kind = {"mode": "best", "model": str(model)}
+        values = {"tables": 1, "arms": "left", "tries_per_table": 5, "start_timeout": 90.0}
+        self.run_to_end(recorded=kind, **values, **kind)
+        self.assertEqual(self.world.draws, [False, False, True, True, True])
+        (table,) = self.tables()
+        self.assertEqual((table.tries, table.drawn, table.outcome), (5, 3, "TRY_LIMIT"))
+        self.assertEqual(load_conditions(self.folder).vary_after, 2)
+
     def test_an_object_that_is_lost_on_the_way_is_told(self):
         answers = iter([("SUCCESS", "LOST"), ("SUCCESS", "PLANNING_FAILED")])
         self.world.grips = lambda arm: next(answers, ("SUCCESS", "PLACED"))
         self.run_to_end(tables=1)
         (table,) = self.tables()
         self.assertEqual((table.held, table.removed, table.lost, table.kept), (4, 2, 1, 1))
-        self.assertEqual(len(table.truth_elsewhere), 1)
+        self.assertEqual((len(table.truth_elsewhere), table.outcome), (1, "UNSEEN"))
 
     def test_one_arm_clears_its_half(self):
         self.world.layout = self.world.places = {"ball": "right", "mug": "right"}
@@ -281,6 +331,7 @@ class TableClearerTest(unittest.TestCase):
             ({"tables": 1, "place_held": True, "simulator": ""}, "need a simulator"),
             ({"tables": 1, "place_held": True, "isolate": True}, "without isolate"),
             ({"in_all": True}, "in_all needs a number"),
+            ({"rerank": True}, "means nothing in mode 'random'"),
             ({"tables": -1}, "tables"),
         ):
             with self.assertRaises(ConfigError) as caught:
@@ -319,8 +370,8 @@ class TableClearerTest(unittest.TestCase):
         self.assertEqual(len(self.trials()), 5)
         again = self.isolated(trials=5)
         self.assertIn("holds 5 trials already", again.output)
-        refused = self.isolated(code=1, trials=6, rerank=True)
-        self.assertIn("rerank is false there and true now", refused.output)
+        refused = self.isolated(code=1, trials=6, isolate=False)
+        self.assertIn("isolate is true there and false now", refused.output)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 
 from grasp_learning.clearing import (
@@ -15,8 +16,9 @@ from grasp_learning.clearing import (
 )
 from grasp_learning.collection import Progress, describe_trial
 from grasp_learning.conditions import Conditions, check_conditions, load_conditions, write_conditions
+from grasp_learning.storage import trial_record
 from grasp_learning.storage_errors import CollectionError
-from grasp_learning.trial import Outcome, PlaceOutcome, Placing, Trial
+from grasp_learning.trial import Grasp, Outcome, PlaceOutcome, Placing, Region, Trial
 
 
 def trial(outcome, placing=None, put_back=()):
@@ -62,6 +64,28 @@ def test_attempts_that_reach_nothing_are_counted_in_a_row():
     assert (table.fruitless, table.rounds) == (0, 1)
     table.add(trial(Outcome.FAILURE), 4)
     assert (table.fruitless, table.rounds) == (0, 0)
+
+
+def tried(x, y, outcome=Outcome.FAILURE, sampler="best"):
+    made = trial(outcome)
+    made.region = Region("left", 0.0, np.array([x, y, -0.1]), 0.05, np.zeros((4, 2)), (0, 0, 1, 1))
+    made.grasp = Grasp("left", 0.0, 0, 0, x, y, -0.09, 0.0, 0.0, 0, 380, sampler)
+    return made
+
+
+def test_failures_in_a_row_are_counted_at_their_place():
+    table = run_of(tried(0.6, 0.3), tried(0.8, 0.3), tried(0.62, 0.31))
+    assert [table.failures_at(*place) for place in ((0.61, 0.3), (0.8, 0.3), (0.7, -0.3))] == [2, 1, 0]
+    table.add(tried(0.8, 0.3, Outcome.SUCCESS), 4)
+    table.add(tried(0.61, 0.3, sampler="importance"), 5)
+    assert (table.failures_at(0.61, 0.3), table.failures_at(0.8, 0.3)) == (3, 0)  # what held changes its own place only
+    assert table.record(TRY_LIMIT, 20.0, None).drawn == 1
+
+
+def test_what_became_of_a_held_object_stands_in_the_line_of_its_trial():
+    line = trial_record(trial(Outcome.SUCCESS, PlaceOutcome.STUCK))
+    assert (line["place_outcome"], line["place_message"]) == ("STUCK", "")
+    assert not {"place_outcome", "place_message"} & set(trial_record(trial(Outcome.SUCCESS)))  # no bin, no word of it
 
 
 def write(folder, *tables):
@@ -146,6 +170,12 @@ def test_a_usual_collection_has_no_file_of_conditions(tmp_path):
     write_conditions(tmp_path, Conditions())
     assert list(tmp_path.iterdir()) == []
     check_conditions(tmp_path, Conditions(), holds_trials=True)
+
+
+def test_tables_on_which_failing_grasps_were_varied_otherwise_do_not_mix(tmp_path):
+    write_conditions(tmp_path, Conditions(clearing=True, vary_after=2))
+    with pytest.raises(CollectionError, match="vary_after is 2 there and 0 now"):
+        check_conditions(tmp_path, Conditions(clearing=True), holds_trials=True)
 
 
 @pytest.mark.parametrize("key", ["clearing", "place_held", "isolate", "rerank"])

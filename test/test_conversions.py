@@ -11,8 +11,9 @@ pytest.importorskip("grasp_learning.msg", reason="the workspace's messages are n
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from grasp_learning.geometry import Camera, top_down_pose
+from grasp_learning.msg import PickResult
 from grasp_learning.ros import conversions
-from grasp_learning.trial import Grasp, Outcome, PickReading, Prior, Region, Trial
+from grasp_learning.trial import Grasp, Outcome, PickReading, PlaceOutcome, Placing, Prior, Region, Trial
 
 
 def make_region():
@@ -60,11 +61,13 @@ def test_full_trial_round_trip():
     reading = PickReading(40.0, 60.0, True, True, True, True, "mug_3", ("mug_3", "ball"))
     trial = Trial("right", "staged", 2, 1.5, 20.5, Outcome.SUCCESS, "held", make_region(), make_grasp(), reading)
     trial.put_back, trial.model, trial.model_sha256 = ["ball", "cup"], "m.safetensors", "ab" * 32
+    trial.placing = Placing(PlaceOutcome.STUCK, "in the open hand")
     message = over_the_wire(conversions.trial_to_msg(trial, number=7))
     assert message.number == 7 and message.header.stamp.to_sec() == 20.5
     back = conversions.trial_from_msg(message)
     assert_same_region(back.region, trial.region)
-    for name in ("arm", "mode", "stage", "start", "end", "outcome", "detail", "grasp", "reading", "put_back", "model"):
+    names = ("arm", "mode", "stage", "start", "end", "outcome", "detail", "grasp", "reading", "put_back", "model")
+    for name in (*names, "placing"):
         assert getattr(back, name) == getattr(trial, name), name
 
 
@@ -72,7 +75,12 @@ def test_trial_that_ended_early_has_no_grasp_and_no_force():
     message = over_the_wire(conversions.trial_to_msg(Trial("left", "random", 0, 1.0, 2.0, Outcome.NO_OBJECTS)))
     assert np.isnan(message.force) and message.region.arm == "" and message.outcome == "NO_OBJECTS"
     back = conversions.trial_from_msg(message)
-    assert back.region is None and back.grasp is None and back.reading is None
+    assert back.region is None and back.grasp is None and back.reading is None and back.placing is None
+
+
+def test_an_unknown_outcome_of_placing_is_a_fault_that_names_it():
+    placing = conversions.placing_from_msg(PickResult(place_outcome="EATEN"))
+    assert placing.outcome is PlaceOutcome.ROBOT_FAULT and "EATEN" in placing.message
 
 
 def test_unknown_outcome_is_named():

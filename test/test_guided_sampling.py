@@ -93,6 +93,19 @@ def test_importance_draws_among_the_likely_ones():
     assert min(scores) > 0.75 and len(set(scores)) > 15
 
 
+def test_the_best_sampler_can_draw_instead_among_all():
+    best = create_sampler("best", SamplerSettings(), MadeUpPredictor(top=20))
+    steps = [
+        best.drawing.sample(IMAGE, region(), CAMERA, T_BASE_CAMERA, TABLE_Z, np.random.default_rng(seed))
+        for seed in range(30)
+    ]
+    scores = [step.value.score for step in steps]
+    assert {step.value.sampler for step in steps} == {"importance"}
+    assert min(scores) < 0.5 < max(scores)  # the 20 best are all above 0.75
+    staged = create_sampler("staged", SamplerSettings(), MadeUpPredictor())
+    assert staged.drawing is staged
+
+
 @pytest.mark.parametrize("rerank, place", [(False, -1), (True, -10)])
 def test_best_takes_the_best_entry_or_where_it_re_ranks_the_best_neighbourhood(rerank, place):
     step = draw("best", MadeUpPredictor(rerank=rerank))

@@ -1,10 +1,19 @@
 """test_grasps.launch as a user starts it: single objects, another one for each try, resumed up to the same number."""
 
+import subprocess
+
 import pytest
+import yaml
 from harness import Launch, lines_of
 from model_samples import save_model
 
-from grasp_learning.conditions import load_conditions
+pytest.importorskip("rospy")
+pytest.importorskip("grasp_learning.srv", reason="the workspace's messages are not built or not sourced")
+
+from grasp_learning.conditions import Conditions, load_conditions
+from grasp_learning.config import parse_settings
+from grasp_learning.ros.collector import CollectorSettings
+from grasp_learning.ros.grasp_sampler import GraspSamplerSettings
 
 pytestmark = pytest.mark.timeout(600)
 PATIENCE = 240  # s, for all nodes and a few trials on a busy machine
@@ -24,6 +33,51 @@ def start(tmp_path):
     yield launch
     for one in begun:
         one.close()
+
+
+def parameters_of(launch_file, *arguments):
+    """Parameters that a launch would set."""
+    command = ["roslaunch", "--dump-params", "grasp_learning", launch_file, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    return yaml.safe_load(done.stdout)
+
+
+def under(parameters, node):
+    """The private parameters of a node, as it sees them."""
+    found = {}
+    for key, value in parameters.items():
+        if key.startswith(f"/{node}/"):
+            *path, last = key[len(node) + 2 :].split("/")
+            place = found
+            for name in path:
+                place = place.setdefault(name, {})
+            place[last] = value
+    return found
+
+
+@pytest.mark.parametrize("launch_file", ["clear_table.launch", "test_grasps.launch"])
+@pytest.mark.parametrize("rerank", [False, True])
+def test_re_ranking_reaches_the_sampler_and_the_conditions(launch_file, rerank):
+    found = parameters_of(launch_file, "model:=m.safetensors", f"rerank:={str(rerank).lower()}")
+    sampler = parse_settings(GraspSamplerSettings, under(found, "grasp_sampler"), "sampler")
+    assert (sampler.mode, sampler.predictor.rerank.enabled) == ("best", rerank)
+    collector = parse_settings(CollectorSettings, under(found, "collector"), "collector")
+    assert collector.conditions.rerank is rerank
+    assert collector.conditions.vary_after == (2 if launch_file == "clear_table.launch" else 0)
+
+
+def test_how_often_a_grasp_may_fail_is_an_argument():
+    found = parameters_of("clear_table.launch", "model:=m.safetensors", "vary:=0")
+    assert parse_settings(CollectorSettings, under(found, "collector"), "collector").conditions.vary_after == 0
+
+
+def test_a_random_collection_is_one_under_usual_conditions():
+    found = parameters_of("collect_random.launch")
+    collector = parse_settings(CollectorSettings, under(found, "collector"), "collector")
+    assert collector.conditions == Conditions() and not collector.tables
+    simulator = under(found, "baxter_sim")
+    assert (simulator["bins"], simulator["side"], simulator["objects"]) == ("", "both", 10)
 
 
 def test_grasps_in_isolation_are_resumed_up_to_their_number(start, tmp_path):

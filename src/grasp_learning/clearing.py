@@ -5,6 +5,8 @@ last try is on disk. A table that was interrupted has no line; its tries stay in
 """
 
 import contextlib
+import itertools
+import math
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,12 +23,15 @@ from grasp_learning.summary import wilson_interval
 from grasp_learning.trial import Outcome, PlaceOutcome, Trial
 
 TABLES_FILE = "tables.jsonl"
+DRAWN = "importance"  # the sampler that draws, as trials name it
 
 # How a table ended
-CLEARED = "CLEARED"  # the Kinect sees no object any more
+CLEARED = "CLEARED"  # the Kinect sees no object any more, and all are in bins where a simulator knows
 TRY_LIMIT = "TRY_LIMIT"  # so many tries were made as are allowed
 OUT_OF_REACH = "OUT_OF_REACH"  # what is left cannot be grasped by any arm, however often it was moved
+UNSEEN = "UNSEEN"  # the Kinect sees no object any more, but a simulator knows of some that are in no bin
 
+SAME_PLACE = 0.05  # m; regions whose centres are nearer show the same thing
 BOOTSTRAP = 2000  # resamples of the tables for the interval of their mean
 
 
@@ -40,15 +45,17 @@ class TableRecord(Settings):
         arms: that cleared it.
         tries: grasps that were executed and labelled, held or not; the paper's "interactions".
         held: tries in which the gripper held an object.
-        removed: objects that are in the bins in the end, where a simulator knows; else as many as were placed.
+        drawn: tries whose grasp was drawn by what the model thinks instead of being the best one.
+        removed: objects that are in the bins in the end, however they came there, where a simulator knows; else as many
+            as were placed.
         placed: tries in which an object was let go of over a bin, as the robot believes.
         lost: held objects that were lost on the way to the bin.
         kept: held objects that did not come into the bin otherwise: no way led there, or they stuck in the open hand.
         faults: attempts without a label, by outcome.
         put_back: objects that had left the table on another way than by a bin and were put back onto it.
         brought: objects that were brought back within reach because no arm found anything that it could grasp.
-        cleared: the Kinect sees no object any more.
-        outcome: CLEARED, TRY_LIMIT or OUT_OF_REACH.
+        cleared: whether the outcome is CLEARED.
+        outcome: CLEARED, TRY_LIMIT, OUT_OF_REACH or UNSEEN.
         seconds: from the first look to the last (s, robot's time).
         trials: numbers of its trials in the collection.
         truth_known: a simulator told where the objects are in the end.
@@ -65,6 +72,7 @@ class TableRecord(Settings):
     arms: List[str] = Field(default_factory=list)
     tries: int = Field(ge=0)
     held: int = Field(0, ge=0)
+    drawn: int = Field(0, ge=0)
     removed: int = Field(ge=0)
     placed: int = Field(0, ge=0)
     lost: int = Field(0, ge=0)
@@ -96,6 +104,7 @@ class TableRun:
         names: of the objects on it.
         start: robot's time (s).
         trials: numbers of the labelled trials so far.
+        places: (x, y) of the region's centre (m) of each of them, and whether it held something.
         fruitless: attempts in a row without a label because nothing could be reached.
         rounds: how often in a row, without a labelled trial, objects were brought within reach.
     """
@@ -104,7 +113,9 @@ class TableRun:
     names: List[str]
     start: float
     trials: List[int] = field(default_factory=list)
+    places: List[Tuple[float, float, bool]] = field(default_factory=list)
     held: int = 0
+    drawn: int = 0
     placings: Counter = field(default_factory=Counter)
     faults: Counter = field(default_factory=Counter)
     put_back: int = 0
@@ -130,9 +141,19 @@ class TableRun:
             return
         self.fruitless = self.rounds = 0
         self.trials.append(number)
-        self.held += int(trial.outcome is Outcome.SUCCESS)
+        held = trial.outcome is Outcome.SUCCESS
+        self.held += int(held)
+        self.drawn += int(trial.grasp is not None and trial.grasp.sampler == DRAWN)
+        if trial.region is not None:
+            x, y = (float(value) for value in trial.region.center[:2])
+            self.places.append((x, y, held))
         if trial.placing is not None:
             self.placings[trial.placing.outcome] += 1
+
+    def failures_at(self, x: float, y: float) -> int:
+        """How many tries in a row held nothing at a place (m, base frame)."""
+        there = [held for a, b, held in reversed(self.places) if math.hypot(a - x, b - y) <= SAME_PLACE]
+        return len(list(itertools.takewhile(lambda held: not held, there)))
 
     def add_brought(self, count: int) -> None:
         """Count a round in which objects were brought back within reach."""
@@ -159,6 +180,7 @@ class TableRun:
             names=self.names,
             tries=self.tries,
             held=self.held,
+            drawn=self.drawn,
             removed=len(at(IN_BIN)) if truth is not None else placed,
             placed=placed,
             lost=lost,
@@ -241,9 +263,9 @@ class ClearingSummary:
     """Figures of several tables.
 
     Attributes:
-        tables, cleared: how many there are, and how many of them the Kinect saw empty in the end.
+        tables, cleared: how many there are, and how many of them were empty in the end.
         objects, removed, placed, lost: sums over the tables; see TableRecord.
-        tries, held: sums over the tables.
+        tries, held, drawn: sums over the tables.
         put_back, brought: objects that were put back onto the table, and brought back within reach.
         seconds: sum (s, robot's time).
         mean_tries: until empty, of the cleared tables; NaN without any.
@@ -262,6 +284,7 @@ class ClearingSummary:
     lost: int
     tries: int
     held: int
+    drawn: int
     put_back: int
     brought: int
     seconds: float
@@ -286,7 +309,7 @@ def summarize_tables(folder) -> ClearingSummary:
     known = [record for record in records if record.truth_known]
     sums = {
         name: sum(getattr(record, name) for record in records)
-        for name in ("objects", "removed", "placed", "lost", "put_back", "brought", "seconds")
+        for name in ("objects", "removed", "placed", "lost", "drawn", "put_back", "brought", "seconds")
     }
     return ClearingSummary(
         tables=len(records),

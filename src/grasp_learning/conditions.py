@@ -7,6 +7,7 @@ made otherwise must not end up in the same folder, or their grasp rates would be
 from pathlib import Path
 
 import yaml
+from pydantic import Field
 
 from grasp_learning.config import ConfigError, Settings, load_settings
 from grasp_learning.durable import write_atomically
@@ -23,12 +24,15 @@ class Conditions(Settings):
         place_held: what is held goes into a bin.
         isolate: each try finds another object alone.
         rerank: the best grasps are re-ranked by their neighbourhoods.
+        vary_after: on a table that is cleared, tries in a row that held nothing at a place, after which the next one
+            there is drawn; 0: never.
     """
 
     clearing: bool = False
     place_held: bool = False
     isolate: bool = False
     rerank: bool = False
+    vary_after: int = Field(0, ge=0)
 
 
 def load_conditions(folder) -> Conditions:

@@ -75,20 +75,33 @@ class GuidedSampler(GraspSampler):
 
 
 class ImportanceSampler(GuidedSampler):
-    """Mode "staged": an entry of the matrix, drawn in proportion to its probability (section III.D)."""
+    """Mode "staged": an entry of the matrix, drawn in proportion to its probability (section III.D).
+
+    Args:
+        top: see PredictorSettings.importance_top; None is the predictor's own.
+    """
 
     name = "importance"
+
+    def __init__(self, settings: SamplerSettings, predictor: "Predictor", top: Optional[int] = None):
+        super().__init__(settings, predictor)
+        self._top = top
 
     def _choose(self, image, places, side, rng):
         # without re-ranking, which has no say in the draw
         prediction = self._predictor.predict(image, side, rng, places=places, rerank=False)
-        return prediction, self._predictor.importance(prediction, rng)
+        return prediction, self._predictor.importance(prediction, rng, self._top)
 
 
 class BestSampler(GuidedSampler):
     """Mode "best": the best grasp, or that with the best neighbourhood, where the predictor re-ranks (section IV.F)."""
 
     name = "best"
+
+    @property
+    def drawing(self):
+        """One that draws among all entries, as the paper does: the likeliest few lie side by side."""
+        return ImportanceSampler(self._settings, self._predictor, top=0)
 
     def _choose(self, image, places, side, rng):
         # whether neighbourhoods decide is a setting of the predictor

@@ -78,6 +78,11 @@ class GraspSampler(abc.ABC):
     def __init__(self, settings: SamplerSettings):
         self._settings = settings
 
+    @property
+    def drawing(self) -> "GraspSampler":
+        """Whom to ask for a grasp that is drawn, not always the same one: this sampler, if it draws anyway."""
+        return self
+
     def sample(
         self,
         image: np.ndarray,

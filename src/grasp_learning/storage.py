@@ -155,7 +155,8 @@ def file_sha256(path) -> str:
 def trial_record(trial: Trial) -> Dict[str, Any]:
     """A trial as one flat line of trials.jsonl, all but what the collection adds (number, bag, bag_bytes, run).
 
-    Parts the trial never reached are null. Units and frames are those of Trial.msg.
+    Parts the trial never reached are null; place_outcome and place_message are there only where something was to be put
+    into a bin. Units and frames are those of Trial.msg.
     """
     record: Dict[str, Any] = {
         "arm": trial.arm,
@@ -176,6 +177,8 @@ def trial_record(trial: Trial) -> Dict[str, Any]:
     for name in READING_FIELDS:
         record[name] = reading.get(name)
     record.update(put_back=list(trial.put_back), model=trial.model, model_sha256=trial.model_sha256)
+    if trial.placing is not None:
+        record.update(place_outcome=str(trial.placing.outcome), place_message=trial.placing.message)
     return record
 
 

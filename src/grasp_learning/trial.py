@@ -178,7 +178,7 @@ class Step(Generic[Value]):
 
 @dataclass
 class Trial:
-    """Everything that is known of one trial; see Trial.msg, whose fields these are, but for ``placing``."""
+    """Everything that is known of one trial; see Trial.msg, whose fields these are."""
 
     arm: str
     mode: str

@@ -149,13 +149,16 @@ class Predictor:
         """The grasp that is best: the largest entry, or the best neighbourhood where that was asked for."""
         return prediction.ranked[0]
 
-    def importance(self, prediction: Prediction, rng: np.random.Generator) -> RankedPlace:
+    def importance(self, prediction: Prediction, rng: np.random.Generator, top: Optional[int] = None) -> RankedPlace:
         """A grasp drawn from the matrix in proportion to its entries; see PredictorSettings.importance_top.
+
+        Args:
+            top: in the place of the setting.
 
         Raises:
             PredictionError: every entry is zero.
         """
-        top = prediction.importance_top
+        top = prediction.importance_top if top is None else top
         place, angle = draw_entry(prediction.probabilities, prediction.exact, top, rng)
         return entry(prediction.places, prediction.probabilities, prediction.exact, place, angle)
 

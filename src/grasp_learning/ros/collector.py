@@ -84,6 +84,7 @@ class CollectorSettings(Settings):
     max_layouts: int = Field(5, ge=1)
     exchange_after: int = Field(25, ge=0)
     tries_per_table: int = Field(100, ge=1)
+    vary_after: int = Field(2, ge=0)
     fruitless_attempts: int = Field(6, ge=1)
     max_brought: int = Field(3, ge=0)
     stop_timeout: float = Field(8.0, gt=0)
@@ -106,6 +107,8 @@ class CollectorSettings(Settings):
             raise ValueError("tables and isolate need a simulator, which lays the objects out")
         if self.tables and (self.isolate or not self.place_held):
             raise ValueError("tables are cleared with place_held and without isolate")
+        if self.rerank and self.mode != "best":
+            raise ValueError(f"rerank is of the best grasps: it means nothing in mode '{self.mode}'")
         if self.in_all and not self.trials:
             raise ValueError("in_all needs a number of trials")
         return self
@@ -119,7 +122,11 @@ class CollectorSettings(Settings):
     def conditions(self) -> Conditions:
         """What must not change within a folder."""
         return Conditions(
-            clearing=self.tables > 0, place_held=self.place_held, isolate=self.isolate, rerank=self.rerank
+            clearing=self.tables > 0,
+            place_held=self.place_held,
+            isolate=self.isolate,
+            rerank=self.rerank,
+            vary_after=self.vary_after if self.tables and self.mode == "best" else 0,
         )
 
 
@@ -494,7 +501,8 @@ def check_folder(settings: CollectorSettings, model_sha256: str = "") -> int:
             f"{settings.data}: process {writer} is writing into it; wait until it ends, or choose another folder"
         )
     recorded = count_trials(settings.data)
-    check_conditions(settings.data, settings.conditions, recorded > 0)
+    # a table may end without a try
+    check_conditions(settings.data, settings.conditions, recorded > 0 or bool(read_tables(settings.data)))
     return recorded
 
 

@@ -16,7 +16,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image, RegionOfInterest
 from grasp_learning import trial as trial_module
 from grasp_learning.geometry import NUM_BINS, Camera, bin_to_angle, wrap_angle
 from grasp_learning.msg import Grasp, GraspPrior, PickResult, RankedGrasp, Region, Trial
-from grasp_learning.trial import Outcome, PickReading, Prior
+from grasp_learning.trial import Outcome, PickReading, PlaceOutcome, Placing, Prior
 
 BASE_FRAME = "base"
 DEFAULT_JPEG_QUALITY = 90
@@ -204,6 +204,19 @@ def reading_from_result(message) -> PickReading:
     return PickReading(truth_near=tuple(message.truth_near), **values)
 
 
+def placing_from_msg(message) -> Optional[Placing]:
+    """What became of an object that was to go into a bin, of a PickResult or a Trial.msg; None where there was none.
+
+    An outcome that nobody knows is a fault of whoever said it.
+    """
+    if not message.place_outcome:
+        return None
+    try:
+        return Placing(PlaceOutcome(message.place_outcome), message.place_message)
+    except ValueError:
+        return Placing(PlaceOutcome.ROBOT_FAULT, f"the unknown place_outcome {message.place_outcome!r} was answered")
+
+
 _TRIAL_FIELDS = ("arm", "mode", "stage", "detail", "model", "model_sha256")
 
 
@@ -224,6 +237,8 @@ def trial_to_msg(trial: trial_module.Trial, number: int = 0) -> Trial:
         message.grasp = grasp_to_msg(trial.grasp)
     reading = trial.reading or PickReading(force=float("nan"), position=float("nan"), gripping=False)
     _fill_reading(message, reading)
+    if trial.placing is not None:
+        message.place_outcome, message.place_message = str(trial.placing.outcome), trial.placing.message
     return message
 
 
@@ -246,6 +261,7 @@ def trial_from_msg(message: Trial) -> trial_module.Trial:
         grasp=grasp_from_msg(message.grasp) if message.grasp.arm else None,
         reading=None if np.isnan(message.force) else reading_from_result(message),
         put_back=list(message.put_back),
+        placing=placing_from_msg(message),
         **{name: getattr(message, name) for name in _TRIAL_FIELDS},
     )
 

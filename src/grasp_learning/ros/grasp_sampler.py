@@ -1,8 +1,8 @@
 """The node that chooses a grasp in a fresh wrist picture.
 
 Services:
-    ~sample (grasp_learning/SampleGrasp): a grasp in a region that the arm named in it hangs over. Outcome SUCCESS,
-        UNREACHABLE or SENSOR_FAULT, within ~timeouts.
+    ~sample (grasp_learning/SampleGrasp): a grasp in a region that the arm named in it hangs over; drawn in mode "best",
+        too, where the request says so. Outcome SUCCESS, UNREACHABLE or SENSOR_FAULT, within ~timeouts.
 Publishes:
     ~overlay (sensor_msgs/Image, bgr8, latched): the last wrist picture with its region, patch and grasp; drawn only
         while somebody listens.
@@ -111,7 +111,8 @@ class GraspSamplerNode:
         if T_base_camera[2, 3] <= self._table_z:
             message = f"the {region.arm} wrist camera is below the table: check the calibration file and the robot"
             return SampleGraspResponse(outcome=str(Outcome.SENSOR_FAULT), message=message)
-        step = self._sampler.sample(frame.image, region, frame.camera, T_base_camera, self._table_z, rng)
+        sampler = self._sampler.drawing if request.draw else self._sampler
+        step = sampler.sample(frame.image, region, frame.camera, T_base_camera, self._table_z, rng)
         response = SampleGraspResponse(outcome=str(step.outcome), message=step.message, camera_info=frame.info)
         quality = self._settings.jpeg_quality
         response.image = conversions.image_to_compressed(frame.image, frame.stamp, frame.frame_id, quality)

@@ -1,15 +1,16 @@
 """The collector that clears tables: tries until the Kinect sees no object, one table after the other."""
 
 from pathlib import Path
-from typing import Dict, Optional
+from typing import Dict, List, Optional
 
 import rospy
 
-from grasp_learning.bins import ON_TABLE
+from grasp_learning.bins import IN_BIN, ON_TABLE
 from grasp_learning.clearing import (
     CLEARED,
     OUT_OF_REACH,
     TRY_LIMIT,
+    UNSEEN,
     TableRecord,
     TableRun,
     TablesFile,
@@ -20,7 +21,7 @@ from grasp_learning.ros.calls import CallFailed
 from grasp_learning.ros.collector import EXCHANGE, Collector, CollectorSettings
 from grasp_learning.storage import utc_now
 from grasp_learning.storage_errors import CollectionError
-from grasp_learning.trial import Outcome, Trial
+from grasp_learning.trial import Outcome, Region, Trial
 
 
 class TableClearer(Collector):
@@ -29,7 +30,10 @@ class TableClearer(Collector):
     An arm that finds nothing waits for the other one. When no arm finds anything, or none gets anywhere, and no arm
     moves, the Kinect looks once more: the table is empty, or those arms go on that see something to grasp, or what lies
     out of reach is brought back into it. Objects that fall off the table are put back before each attempt, as in any
-    collection: else pushing them off would count as clearing.
+    collection, and before each look: else pushing them off would count as clearing.
+
+    The best grasp of a thing that it cannot hold and does not move stays the best one. So in mode "best", after
+    ``vary_after`` tries in a row that held nothing at a place, the next ones there are drawn by what the model thinks.
 
     Args:
         recorded_before, model_sha256: see Collector.
@@ -46,6 +50,7 @@ class TableClearer(Collector):
         self._blind = 0  # looks in a row without an answer
         self._file: Optional[TablesFile] = None
         super().__init__(settings, recorded_before, model_sha256)
+        self._workcell.draws = self._fails_at
 
     # --- tables -------------------------------------------------------------------------------------------------------
 
@@ -141,16 +146,26 @@ class TableClearer(Collector):
                 return
         if table is None:
             self._lay_out_table()
-        elif full:
-            self._end_table(table, TRY_LIMIT)
         else:
-            self._look(table)
+            self._look(table, full)
+
+    def _fails_at(self, region: Region) -> bool:
+        """Whether the grasp in a region is to be drawn; asked by the arms' threads."""
+        limit = self._settings.conditions.vary_after
+        x, y = (float(value) for value in region.center[:2])
+        with self._lock:
+            return bool(limit and self._table is not None and self._table.failures_at(x, y) >= limit)
 
     def _gets_nowhere(self, table: TableRun) -> bool:
         return table.fruitless >= self._settings.fruitless_attempts
 
-    def _look(self, table: TableRun) -> None:
-        """Look at the table while no arm moves, and decide how it goes on."""
+    def _look(self, table: TableRun, full: bool) -> None:
+        """Look at the table while no arm moves, and decide how it goes on.
+
+        Args:
+            full: no further try is allowed.
+        """
+        table.put_back += len(self._workcell.put_back_objects())
         seen = {arm: self._workcell.sample_region(arm) for arm in self._settings.arm_names}
         unclear = [step for step in seen.values() if step.outcome not in (Outcome.SUCCESS, *NO_OBJECT)]
         if unclear:
@@ -160,18 +175,24 @@ class TableClearer(Collector):
             self._pause(self._settings.fault_pause)
             return
         self._blind = 0
-        if all(step.outcome is Outcome.NO_OBJECTS for step in seen.values()):
-            self._end_table(table, CLEARED)
-            return
+        empty = all(step.outcome is Outcome.NO_OBJECTS for step in seen.values())
         found = {arm: step.outcome is Outcome.SUCCESS for arm, step in seen.items()}
-        if any(found.values()) and not self._gets_nowhere(table):
+        if empty and not self._left():
+            self._end_table(table, CLEARED)
+        elif full:
+            self._end_table(table, TRY_LIMIT)
+        elif any(found.values()) and not self._gets_nowhere(table):
             with self._lock:
                 self._empty_handed = {arm: not there for arm, there in found.items()}
                 self._looking = False
         elif table.rounds < self._settings.max_brought:
             self._bring(table)
         else:
-            self._end_table(table, OUT_OF_REACH)
+            self._end_table(table, UNSEEN if empty else OUT_OF_REACH)
+
+    def _left(self) -> List[str]:
+        """Objects that are in no bin, where a simulator knows: they may lie where the Kinect does not see them."""
+        return [name for name, place in (self._workcell.whereabouts() or {}).items() if place != IN_BIN]
 
     def _bring(self, table: TableRun) -> None:
         names = self._workcell.bring_within_reach()

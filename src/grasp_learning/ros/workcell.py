@@ -1,7 +1,7 @@
 """The workcell over ROS: each step of the trial protocol is a service call or an action goal with a deadline."""
 
 import time
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 import rospy
 from pydantic import Field
@@ -28,8 +28,6 @@ from grasp_learning.trial import (
     Grasp,
     Outcome,
     PickReading,
-    PlaceOutcome,
-    Placing,
     Prior,
     Region,
     Step,
@@ -72,10 +70,14 @@ class RosWorkcell(Workcell):
         arms: the arms that are used.
         simulator: name of the simulator's node; empty on a real robot.
         place_held: put what is held into the arm's bin.
+
+    Attributes:
+        draws: whether the grasp in a region is to be drawn in mode "best", too.
     """
 
     def __init__(self, arms: Tuple[str, ...], simulator: str, deadlines: Deadlines, place_held: bool = False):
         self._simulator, self._place_held = simulator, place_held
+        self.draws: Callable[[Region], bool] = lambda region: False
         self._deadlines = deadlines
         self._approach = {arm: ActionCaller(f"{arm}/arm_executor/approach", ApproachAction) for arm in arms}
         self._pick = {arm: ActionCaller(f"{arm}/arm_executor/pick", PickAction) for arm in arms}
@@ -126,7 +128,7 @@ class RosWorkcell(Workcell):
     def sample_grasp(self, region: Region) -> "Step[Grasp]":
         """A grasp from the wrist picture."""
         pictures = {"approach_image": "image", "wrist_info": "camera_info"}
-        request = SampleGraspRequest(region=conversions.region_to_msg(region))
+        request = SampleGraspRequest(region=conversions.region_to_msg(region), draw=self.draws(region))
         return self._sampled("grasp_sampler/sample", SampleGrasp, request, pictures, region.arm)
 
     def _sampled(self, service: str, service_class, request, pictures: Dict[str, str], arm: str) -> Step:
@@ -160,7 +162,7 @@ class RosWorkcell(Workcell):
             return step
         images = {"before_lift_image": result.before_lift_image, "after_lift_image": result.after_lift_image}
         reading = conversions.reading_from_result(result) if step.outcome.is_label else None
-        return Step(step.outcome, step.message, reading, images, placing=_placing(result))
+        return Step(step.outcome, step.message, reading, images, placing=conversions.placing_from_msg(result))
 
     def _moved(self, caller: ActionCaller, goal, deadline: float) -> Tuple[Step, Any]:
         """Send an arm a goal; its step and its result, None where there is none."""
@@ -230,17 +232,6 @@ def _chosen(answer) -> Tuple[Any, Optional[Prior]]:
     if isinstance(answer, SampleRegionResponse):
         return conversions.region_from_msg(answer.region), None
     return conversions.grasp_from_msg(answer.grasp), conversions.prior_from_msg(answer.prior)
-
-
-def _placing(result) -> Optional[Placing]:
-    """What became of an object that was to be put into a bin; None where there was none."""
-    if not result.place_outcome:
-        return None
-    try:
-        return Placing(PlaceOutcome(result.place_outcome), result.place_message)
-    except ValueError:
-        message = f"the executor answered with the unknown place_outcome {result.place_outcome!r}"
-        return Placing(PlaceOutcome.ROBOT_FAULT, message)
 
 
 def _call_outcome(otherwise: Outcome) -> Outcome:
