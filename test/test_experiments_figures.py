@@ -10,8 +10,10 @@ from report_samples import save_evaluation_of, save_tables
 from grasp_learning.clearing import TableRecord, TablesFile
 from grasp_learning.dataset.export_dataset import main as export_dataset
 from grasp_learning.experiments.catalogue import EXPERIMENTS
+from grasp_learning.experiments.errors import StepFailed
 from grasp_learning.experiments.findings import Findings, Tries, judge_rates, rate_interval
 from grasp_learning.experiments.folder import ExperimentsFolder
+from grasp_learning.experiments.main import Experiments
 from grasp_learning.experiments.plan import BASELINES, ROBOT_TESTS, STRONGER, Options, Plan
 from grasp_learning.experiments.profile import load_profile
 from grasp_learning.experiments.results import Figure
@@ -306,3 +308,17 @@ def test_tables_of_which_none_was_cleared_have_no_mean(out):
 def test_rates_are_not_compared_where_there_are_no_trials():
     some = Figure(name="b", value=0.5, low=0.4, high=0.6)
     assert judge_rates(Figure(name="a"), some).holds is None
+
+
+def test_an_evaluation_of_an_older_version_is_told_with_what_to_delete(out):
+    made = Made(out, "gamma").evaluation({"stage1": 0.7, "another": 0.8})
+    options, profile = made.plan.options, made.plan.profile
+    with ExperimentsFolder(out) as folder:
+        run = Experiments(folder, "smoke", profile, options, "experiments", lambda text: None)
+        with pytest.raises(StepFailed) as failed:
+            run._runner.bring = lambda names: None  # all of them are there
+            run._one(made.experiment)
+    assert str(failed.value) == (
+        f"its figures cannot be told: no result of 'gamma1' on test_novel; delete {out}/steps/evaluate_gamma to make "
+        "it again"
+    )

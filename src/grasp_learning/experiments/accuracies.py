@@ -41,7 +41,8 @@ class TableTwo(Experiment):
     question = """
         How often does each method tell rightly whether a grasp held, given the patch and the angle that was
         executed? Heuristics segment the object; nearest neighbours and 18 linear SVMs learn from HoG features
-        of the patches that the network learns from. All are tested on the same balanced patches of objects that
+        of the random trials' patches that the network learns from at first; only the network goes on to the
+        stages' trials. All are tested on the same balanced patches of objects that
         nobody was trained with, and of held-back tables of the training's objects. As in the paper, the last
         heuristic and the neighbours may choose their parameters on the test set. Intervals are of a bootstrap
         over tables; neighbouring methods are compared on the same drawn tables.

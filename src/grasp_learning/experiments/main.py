@@ -197,10 +197,14 @@ class Experiments:
         self._runner.bring(steps)
         try:
             result = experiment.result(Findings(self._plan), steps)
-        except (CollectionError, DatasetError, EvaluationError, KeyError) as error:
-            # a KeyError: the evaluation has no such method or test set
-            reason = " ".join(str(error).split())
-            raise StepFailed(f"its figures cannot be told: {reason}") from error
+        except (CollectionError, DatasetError, EvaluationError) as error:
+            raise StepFailed(f"its figures cannot be told: {describe(error)}") from error
+        except KeyError as error:
+            # the evaluation has no such method or test set: it is of another version of this package
+            folders = ", ".join(str(self._folder.places.step(name)) for name in steps if name.startswith("evaluate_"))
+            raise StepFailed(
+                f"its figures cannot be told: {error.args[0]}; delete {folders} to make it again"
+            ) from error
         with self._folder.explained():
             results.save(self._folder.path, result)
         self._say(format_result(result))

@@ -138,6 +138,6 @@ class Runner:
         return tqdm(total=step.counted.target, initial=done, unit=step.counted.unit, disable=None, leave=False)
 
 
-def describe(error: ExperimentError) -> str:
+def describe(error: Exception) -> str:
     """An error in one line."""
     return " ".join(str(error).split())
