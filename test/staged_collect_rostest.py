@@ -176,6 +176,9 @@ class StagedCollectTest(unittest.TestCase):
             self.assertEqual(prior.bin, grasp.bin)
             np.testing.assert_allclose(prior.places[prior.place], (grasp.u, grasp.v), atol=0.01)
             self.assertAlmostEqual(float(prior.probabilities[prior.place, prior.bin]), grasp.score, places=4)
+            drawn = SampleGraspRequest(region=region, draw=True)
+            answer = call_service("/guided_sampler/sample", SampleGrasp, drawn, PATIENCE)
+            self.assertEqual((answer.outcome, answer.grasp.sampler), ("SUCCESS", "importance"), answer.message)
             sampler.terminate()
             sampler.wait(PATIENCE)
 
