@@ -3,12 +3,16 @@
 As a program it runs the cluster in a process of its own, whose commands are lines of its input, and ends with it.
 """
 
+import contextlib
+import ctypes
 import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
+
+import psutil
 
 ENVIRONMENT = {
     # without this Ray looks up the machine's address in the network, and binds to it
@@ -19,6 +23,7 @@ ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
 }
 PATIENCE = 60.0  # s
+PR_SET_CHILD_SUBREAPER = 36
 
 
 class RayCluster:
@@ -75,6 +80,8 @@ class RayCluster:
 def main():
     from ray.cluster_utils import Cluster
 
+    # agents of a node that was killed live on for up to a minute; as our children they can be found in the end
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     options = {"num_cpus": 1, "node_ip_address": "127.0.0.1", "object_store_memory": 80 * 2**20}
     cluster = Cluster(initialize_head=True, head_node_args={**options, "include_dashboard": False})
     nodes = [cluster.add_node(wait=False, **options)]
@@ -88,6 +95,9 @@ def main():
             cluster.head_node.kill_gcs_server(check_alive=False)
         print("{}", flush=True)
     cluster.shutdown()
+    for child in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            child.kill()
 
 
 def wait_until(condition, patience=PATIENCE):

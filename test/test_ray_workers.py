@@ -17,6 +17,7 @@ from test_simulation_workers import Squares, alive, run
 
 from grasp_learning.checkpoint import CheckpointInfo, save_checkpoint
 from grasp_learning.network import GraspNetwork, NetworkSettings
+from grasp_learning.simulation import ray_messages
 from grasp_learning.simulation import ray_workers as module
 from grasp_learning.simulation.block_setup import Job, ShippedSetup, SimulatorSetup
 from grasp_learning.simulation.ray_workers import RayWorkers
@@ -75,6 +76,36 @@ def test_an_address_where_nothing_listens_is_told_at_once(tmp_path, capsys):
     errors = capsys.readouterr().err
     assert errors.count("\n") == 1
     assert f"--ray 127.0.0.1:{port}: does not answer (Connection refused); look at `ray status`" in errors
+
+
+@needs_ray
+@pytest.mark.parametrize("address", ["127.0.0.1:99999", "a..b:6379"])
+def test_an_address_that_cannot_be_one_is_told(tmp_path, capsys, address):
+    assert main(["--trials", "4", "--out", str(tmp_path / "data"), "--ray", address]) == 1
+    errors = capsys.readouterr().err
+    assert errors.count("\n") == 1 and f"--ray {address}: does not answer (" in errors
+
+
+@needs_ray
+def test_a_driver_that_dies_before_it_has_its_order_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "MODULE", "grasp_learning.no_such_module")
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        address = f"127.0.0.1:{listening.getsockname()[1]}"
+        model = "x" * 2**23  # more than a connection holds, so that sending it waits for whoever reads it
+        with pytest.raises(WorkerError, match=f"--ray {address}: the cluster was lost .ModuleNotFoundError"):
+            run(RayWorkers(address, 1, Squares(str(tmp_path), model), 60.0))
+
+
+@pytest.mark.parametrize("changed", ray_messages.FILES)
+def test_a_machine_with_another_robot_or_calibration_is_another_one(tmp_path, monkeypatch, changed):
+    there, find = tmp_path / "there", ray_messages.find_package_file
+    there.write_bytes(find(changed).read_bytes() + b"\n")
+    monkeypatch.setattr(ray_messages, "find_package_file", lambda name: there if name == changed else find(name))
+    ray_messages.versions.cache_clear()
+    try:
+        assert ray_messages.difference(real, ray_messages.versions()).startswith("grasp_learning's code ")
+    finally:
+        ray_messages.versions.cache_clear()
 
 
 @needs_ray
@@ -151,10 +182,12 @@ def test_stopping_ends_the_workers_in_the_middle_of_their_jobs(tmp_path, cluster
 def test_workers_end_when_nobody_waits_for_them(tmp_path, cluster):
     child = os.fork()
     if child == 0:  # dies without telling anybody
-        for _ in RayWorkers(cluster.address, 2, Tracked(str(tmp_path), "hang"), 600.0).results([0, 3]):
-            os.kill(os.getpid(), signal.SIGKILL)
-    os.waitpid(child, 0)
-    assert pids(tmp_path)
+        try:
+            for _ in RayWorkers(cluster.address, 2, Tracked(str(tmp_path), "hang"), 600.0).results([0, 3]):
+                os.kill(os.getpid(), signal.SIGKILL)
+        finally:
+            os._exit(1)  # it must not go on with the other tests
+    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL and pids(tmp_path)
     wait_until(lambda: alive(pids(tmp_path)) == [])
 
 

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Dict, Optional
 
 import grasp_learning
+from grasp_learning.robot_description import URDF_FILE, find_package_file
 
 CONNECTED, NOTE = "connected", "note"
 # a trial's bytes depend on these
 LIBRARIES = ("mujoco", "numpy", "opencv-python-headless", "ompl", "pyarrow", "scipy", "torch")
+FILES = (URDF_FILE, "config/calibration/sim.yaml")
 CODE = ("*.py", "execution/*.py", "motion/*.py", "predictor/*.py", "sim/*.py", "simulation/*.py")
 
 
@@ -39,7 +41,7 @@ class Order:
 
 @functools.lru_cache(maxsize=1)
 def versions() -> Dict[str, str]:
-    """Versions of what computes a trial on this machine; of this package its code, too."""
+    """Versions of what computes a trial on this machine; of this package its code, robot and calibration, too."""
     found = {"python": ".".join(platform.python_version_tuple()[:2]), "grasp_learning": grasp_learning.__version__}
     for name in LIBRARIES:
         try:
@@ -47,8 +49,10 @@ def versions() -> Dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             found[name] = "none"
     digest, folder = hashlib.sha256(), Path(__file__).resolve().parent.parent
-    for path in sorted(path for pattern in CODE for path in folder.glob(pattern)):
-        digest.update(str(path.relative_to(folder)).encode())
+    paths = {str(path.relative_to(folder)): path for pattern in CODE for path in folder.glob(pattern)}
+    paths.update((name, find_package_file(name)) for name in FILES)
+    for name, path in sorted(paths.items()):
+        digest.update(name.encode())
         digest.update(path.read_bytes())
     found["grasp_learning's code"] = digest.hexdigest()[:12]
     return found

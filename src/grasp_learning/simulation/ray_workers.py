@@ -85,8 +85,11 @@ class RayWorkers:
         check_ray()
         self._check_listens()
         with tempfile.TemporaryFile() as errors, self._driver(errors) as connection:
-            connection.send(self._order)
-            connection.send(jobs)
+            try:
+                connection.send(self._order)
+                connection.send(jobs)
+            except OSError:
+                raise self._lost(errors) from None
             yield from self._received(connection, len(jobs), stopped, errors)
 
     def _check_listens(self) -> None:
@@ -96,8 +99,8 @@ class RayWorkers:
         host, _, port = self._address.rpartition(":")
         try:
             socket.create_connection((host.strip("[]"), int(port)), min(10.0, self._connect_deadline)).close()
-        except OSError as error:
-            reason = error.strerror or str(error)
+        except (OSError, OverflowError, UnicodeError) as error:  # the latter of a port or a name that cannot be one
+            reason = getattr(error, "strerror", None) or str(error)
             raise WorkerError(f"--ray {self._address}: does not answer ({reason}); {REMEDY}") from None
 
     @contextlib.contextmanager
@@ -109,8 +112,7 @@ class RayWorkers:
             MODULE, theirs, env=ENVIRONMENT, start_new_session=True, cwd="/", stdout=errors, stderr=errors
         )
         try:
-            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-                yield ours
+            yield ours
         finally:
             ours.close()
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -133,8 +135,7 @@ class RayWorkers:
             try:
                 kind, job, value = connection.recv()
             except (EOFError, OSError):
-                said = _last_line(errors)
-                raise WorkerError(f"--ray {self._address}: the cluster was lost{said}; {REMEDY}") from None
+                raise self._lost(errors) from None
             if kind == CONNECTED:
                 give_up = float("inf")
             elif kind == NOTE:
@@ -144,6 +145,10 @@ class RayWorkers:
             else:
                 left -= 1
                 yield job, value
+
+    def _lost(self, errors: IO[bytes]) -> WorkerError:
+        """The error of a driver's process that has ended."""
+        return WorkerError(f"--ray {self._address}: the cluster was lost{_last_line(errors)}; {REMEDY}")
 
 
 def _last_line(errors: IO[bytes]) -> str:

@@ -350,7 +350,8 @@ def parse_arguments(arguments: Optional[Sequence[str]] = None) -> argparse.Names
     add("--out", required=True, metavar="DIR", help="folder of the collection; made, or resumed", **none)
     help_of_workers = "processes, best one a core (default: one a core of this machine, or of Ray's cluster)"
     add("--workers", type=int, metavar="W", help=help_of_workers, **none)
-    add("--ray", metavar="HOST:PORT", help="simulate on the machines of this Ray cluster, see docs/scale.md", **none)
+    help_of_ray = "simulate on the machines of this Ray cluster (auto: of this machine's), see docs/scale.md"
+    add("--ray", metavar="HOST:PORT", help=help_of_ray, **none)
     add("--seed", type=int, default=0, metavar="S", help="of every random choice")
     add("--mode", choices=("random", "staged", "best"), default=RANDOM, help="how grasps are chosen")
     add("--model", metavar="FILE", help="checkpoint, for the modes staged and best", **none)
