@@ -7,6 +7,7 @@ import sys
 import time
 
 import pytest
+import yaml
 from experiments_samples import result_of, steps_of
 
 from grasp_learning.experiments import main as main_module
@@ -17,6 +18,7 @@ from grasp_learning.experiments.places import Places
 from grasp_learning.experiments.results import Claim, ExperimentResult, Figure, load_results, load_run, save
 from grasp_learning.experiments.text import format_result
 from grasp_learning.folder_lock import take_lock
+from grasp_learning.robot_description import find_package_file
 
 
 class Small(Experiment):
@@ -154,6 +156,31 @@ def test_another_seed_or_profile_in_the_same_folder_is_refused_with_the_key(smal
 def test_wrong_usage_is_one_line_and_exit_code_2_before_a_folder_is_made(tmp_path, capsys, more, words):
     try:
         status = run(tmp_path / "out", *more)
+    except SystemExit as ended:
+        status = ended.code
+    assert status == 2 and words in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        (
+            ["--epochs", "3"],
+            "experiments: --epochs in 'train_options' is given to `train` by the profile itself; leave",
+        ),
+        (["--only-stage"], "experiments: --only-stage in 'train_options' is given to `train` by the profile itself"),
+        (["--gamma", "1"], "experiments: --gamma in 'train_options' is given to `train` by the profile itself"),
+        (["--batch-size", "0"], "experiments: command line: key 'batch_size' is 0"),
+        (["--bach-size", "8"], "unrecognized arguments: --bach-size 8"),
+    ],
+)
+def test_options_of_train_are_checked_before_hours_of_trials(tmp_path, capsys, options, words):
+    values = yaml.safe_load(find_package_file("config/experiments/smoke.yaml").read_text())
+    profile = tmp_path / "mine.yaml"
+    profile.write_text(yaml.safe_dump({**values, "train_options": options}))
+    try:
+        status = main(["--profile", str(profile), "--out", str(tmp_path / "out")])
     except SystemExit as ended:
         status = ended.code
     assert status == 2 and words in capsys.readouterr().err

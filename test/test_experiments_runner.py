@@ -93,8 +93,13 @@ def test_settings_that_changed_are_refused_with_the_key_before_anything_runs(out
     changed = steps_of(out, settings={"b": {"trials": 4}})
     with pytest.raises(ExperimentError) as found:
         bring(out, ["e", "d"], changed)
-    assert str(found.value) == (f"{out}: step b was begun with trials 3, not 4; keep that, or choose another folder")
+    assert str(found.value) == (
+        f"{out}: step b was begun with trials 3, not 4; keep that, choose another folder, or delete {out}/steps/b to "
+        "make it anew"
+    )
     assert calls(out) == ["a", "b"]
+    shutil.rmtree(out / "steps/b")
+    assert bring(out, ["b"], changed) == ["b"]
 
 
 def test_a_step_that_is_to_be_made_from_more_than_it_was_is_made_again(out):

@@ -7,7 +7,7 @@ import shlex
 import signal
 import sys
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import AbstractSet, Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
 from tqdm import tqdm
 
@@ -116,17 +116,24 @@ def settings_from(parsed: argparse.Namespace, rest: Sequence[str], old: Optional
     return parse_settings(CurriculumSettings, values, "command line")
 
 
-def check_train_options(options: Sequence[str]) -> None:
+def check_train_options(
+    options: Sequence[str], own: AbstractSet[str] = TRAIN_OWN, where: str = "behind --", giver: str = "curriculum"
+) -> None:
     """Check what is for `train` now, and not when all trials of a stage have been collected.
 
+    Args:
+        own: what the giver tells `train` itself.
+        where, giver: for the error.
+
     Raises:
-        ConfigError: a value is out of range, or is the curriculum's to give.
+        ConfigError: a value is out of range, or is the giver's to give.
         SystemExit: `train` knows no such option; it has said so.
     """
     given = train.parse_arguments(options)
-    taken = sorted(vars(given).keys() & TRAIN_OWN)
+    taken = sorted(vars(given).keys() & own)
     if taken:
-        raise ConfigError(f"--{taken[0]} behind -- is given to `train` by the curriculum itself; leave it away")
+        option = taken[0].replace("_", "-")
+        raise ConfigError(f"--{option} {where} is given to `train` by the {giver} itself; leave it away")
     given.data, given.out = ["dataset"], "out"
     train.settings_of(given)
 

@@ -121,8 +121,8 @@ class ExperimentsFolder:
             before, now = record.settings.get(key), step.settings.get(key)
             if before != now:
                 raise ExperimentError(
-                    f"{self.path}: step {step.name} was begun with {key} {before!r}, not {now!r}; keep that, or choose "
-                    "another folder"
+                    f"{self.path}: step {step.name} was begun with {key} {before!r}, not {now!r}; keep that, choose "
+                    f"another folder, or delete {self.places.step(step.name)} to make it anew"
                 )
 
     def checksum(self, step: Step) -> Optional[str]:

@@ -12,7 +12,8 @@ from tqdm import tqdm
 
 import grasp_learning
 from grasp_learning.config import ConfigError
-from grasp_learning.curriculum.main import INTERRUPTED, interruptible, say
+from grasp_learning.curriculum.main import INTERRUPTED, check_train_options, interruptible, say
+from grasp_learning.curriculum.main import TRAIN_OWN as CURRICULUM_OWN
 from grasp_learning.dataset.reader import DatasetError
 from grasp_learning.evaluation.results import EvaluationError
 from grasp_learning.experiments import results, system
@@ -36,6 +37,8 @@ interruption. In the end DIR/report.html tells all of it; `rosrun grasp_learning
 """
 LAUNCHER = "roslaunch"
 THEN = ", then "
+# what `train` is told by other keys of a profile
+TRAIN_OWN = CURRICULUM_OWN | {"data", "epochs", "weights", "limit", "only_stage", "config"}
 
 
 def parse_arguments(arguments: Optional[Sequence[str]] = None) -> argparse.Namespace:
@@ -81,8 +84,10 @@ def options_of(parsed: argparse.Namespace, profile: Profile) -> Options:
     """What the command line adds to a profile.
 
     Raises:
-        ConfigError: a file is wanted that is not there.
+        ConfigError: a file is wanted that is not there, or `train` does not take the profile's options.
+        SystemExit: `train` knows no such option; it has said so.
     """
+    check_train_options(profile.train_options, TRAIN_OWN, "in 'train_options'", "profile")
     weights = Path(parsed.weights).expanduser().absolute() if parsed.weights else None
     if weights is not None and not weights.is_file():
         raise ConfigError(f"--weights {weights}: no such file; name one that `train --weights` takes, or leave it away")
