@@ -99,7 +99,7 @@ class RayWorkers:
         host, _, port = self._address.rpartition(":")
         try:
             socket.create_connection((host.strip("[]"), int(port)), min(10.0, self._connect_deadline)).close()
-        except (OSError, OverflowError, UnicodeError) as error:  # the latter of a port or a name that cannot be one
+        except (OSError, UnicodeError) as error:  # the latter of a name that cannot be one
             reason = getattr(error, "strerror", None) or str(error)
             raise WorkerError(f"--ray {self._address}: does not answer ({reason}); {REMEDY}") from None
 
