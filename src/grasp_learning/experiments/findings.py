@@ -193,11 +193,9 @@ def judge_pair(found: Evaluation, split: str, first: Tuple[str, str], second: Tu
         return Judged(None, f"{claim}: cannot be told, there is no test set.")
     holds = {"better": True, "worse": False}.get(comparison.verdict)
     result = found.result(first[0], split)
-    few = result.clusters < FEWEST_CLUSTERS
-    if few:
+    if result.clusters < FEWEST_CLUSTERS:
         holds = None
-    numbers = _points(gain.value, gain.low, gain.high)
-    numbers += f", of {result.clusters} {result.resampled_by}s only" if few else ""
+    numbers = _points(gain.value, gain.low, gain.high) + only(result.clusters, result.resampled_by)
     return Judged(holds, f"{claim}: {WORDS[holds]}, {numbers}.")
 
 
@@ -253,8 +251,15 @@ def judge_rates(lower: Figure, higher: Figure, tables: Optional[int] = None) -> 
     numbers = _points(gain, gain - down, gain + up)
     if tables is not None and tables < FEWEST_CLUSTERS:
         holds = None
-        numbers += f", of {tables} {'table' if tables == 1 else 'tables'} only"
+        numbers += only(tables)
     return Judged(holds, f"{lower.name} < {higher.name}: {WORDS[holds]}, {numbers}.")
+
+
+def only(count: int, kind: str = "table") -> str:
+    """That there are too few tables, or other clusters, to decide anything; empty where there are enough."""
+    if count >= FEWEST_CLUSTERS:
+        return ""
+    return f", of {count} {kind}{'' if count == 1 else 's'} only"
 
 
 def _points(value: float, low: float, high: float) -> str:
