@@ -1,5 +1,6 @@
 """Putting what is held into a bin, on an ideal robot with the real planner: the way, and how each fault ends it."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -136,6 +137,17 @@ def test_an_object_that_sticks_in_the_open_hand_is_told(cell):
     assert opened and report.outcome is Outcome.SUCCESS
     assert report.placing.outcome is PlaceOutcome.STUCK and "although they are open" in report.placing.message
     assert cell.at_neutral()
+
+
+def test_what_presses_on_the_open_fingers_more_lightly_than_a_grip_sticks_too(cell, monkeypatch):
+    sample = cell.gripper.sample
+
+    def wedged():
+        found = sample()  # as of a ball that is as wide as the open hand
+        return replace(found, force=7.5) if cell.phases[-1] == "place" and found.position > 99.0 else found
+
+    monkeypatch.setattr(cell.gripper, "sample", wedged)
+    assert cell.sequence.pick(grasp(), place=True).placing.outcome is PlaceOutcome.STUCK
 
 
 def test_a_bin_out_of_reach_is_told_and_the_object_put_back(motions):

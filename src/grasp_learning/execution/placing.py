@@ -26,6 +26,7 @@ class PlaceSettings(Settings):
     plans: int = Field(5, ge=1)
     planning_timeout: float = Field(30.0, gt=0)
     release_time: float = Field(0.2, ge=0)
+    stuck_force: float = Field(2.0, gt=0, le=100)
 
 
 class Placer:
@@ -80,7 +81,7 @@ class Placer:
         self._hand.start_open()
         self._hand.wait_open()
         self._arm.rest(self.settings.release_time)
-        return not self._hand.holds_something(self._force_threshold)
+        return not self._hand.holds_something(self.settings.stuck_force)
 
     # --- ways ---------------------------------------------------------------------------------------------------------
 
