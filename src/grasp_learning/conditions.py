@@ -24,8 +24,8 @@ class Conditions(Settings):
         place_held: what is held goes into a bin.
         isolate: each try finds another object alone.
         rerank: the best grasps are re-ranked by their neighbourhoods.
-        vary_after: on a table that is cleared, tries in a row that held nothing at a place, after which the next one
-            there is drawn; 0: never.
+        vary_after: on a table that is cleared, tries in a row that held nothing at a place, after which every
+            second one there is drawn; 0: never.
     """
 
     clearing: bool = False

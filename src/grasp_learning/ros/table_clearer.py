@@ -33,7 +33,7 @@ class TableClearer(Collector):
     collection, and before each look: else pushing them off would count as clearing.
 
     The best grasp of a thing that it cannot hold and does not move stays the best one. So in mode "best", after
-    ``vary_after`` tries in a row that held nothing at a place, the next ones there are drawn by what the model thinks.
+    ``vary_after`` tries in a row that held nothing at a place, every second one there is drawn as in mode "staged".
 
     Args:
         recorded_before, model_sha256: see Collector.
@@ -154,7 +154,9 @@ class TableClearer(Collector):
         limit = self._settings.conditions.vary_after
         x, y = (float(value) for value in region.center[:2])
         with self._lock:
-            return bool(limit and self._table is not None and self._table.failures_at(x, y) >= limit)
+            failures = self._table.failures_at(x, y) if self._table is not None else 0
+        # every second one: what a drawn grasp has pushed a little may be held by the best one now
+        return bool(limit and failures >= limit and (failures - limit) % 2 == 0)
 
     def _gets_nowhere(self, table: TableRun) -> bool:
         return table.fruitless >= self._settings.fruitless_attempts
