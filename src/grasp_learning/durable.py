@@ -3,17 +3,19 @@
 import contextlib
 import os
 from pathlib import Path
+from typing import Iterator
 
 
-def write_atomically(path: Path, part: Path, content: bytes) -> None:
-    """Write a file under another name, sync it, give it its name, sync the folder.
+@contextlib.contextmanager
+def whole_file(path: Path, part: Path) -> Iterator[int]:
+    """A file to be written in the block, open under another name; synced and given its name at the block's end.
 
     After an error neither name exists (an older file keeps its name): on a full disk leftovers make things worse.
     """
     try:
         file = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
         try:
-            write_all(file, content)
+            yield file
             os.fsync(file)
         finally:
             os.close(file)
@@ -23,6 +25,12 @@ def write_atomically(path: Path, part: Path, content: bytes) -> None:
             part.unlink()
         raise
     sync_folder(path.parent)
+
+
+def write_atomically(path: Path, part: Path, content: bytes) -> None:
+    """Write a file under another name, sync it, give it its name, sync the folder; see :func:`whole_file`."""
+    with whole_file(path, part) as file:
+        write_all(file, content)
 
 
 def write_all(file: int, content: bytes) -> None:

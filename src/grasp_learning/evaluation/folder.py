@@ -9,7 +9,6 @@ Files::
 A key is a digest of everything that the content depends on; what nobody asks for any more may be deleted.
 """
 
-import contextlib
 import hashlib
 import inspect
 import json
@@ -21,7 +20,7 @@ from typing import Any, ContextManager, Dict, Mapping, Optional
 import numpy as np
 
 import grasp_learning
-from grasp_learning.durable import sync_folder
+from grasp_learning.durable import whole_file
 from grasp_learning.evaluation.method import Method
 from grasp_learning.evaluation.results import EvaluationError
 from grasp_learning.folder_lock import FolderBusy, take_lock
@@ -77,20 +76,10 @@ class EvaluationFolder:
             EvaluationError: they cannot be written.
         """
         path = self._file(kind, key)
-        part = path.with_suffix(".part")
-        with self.explained():
-            try:
-                # not through memory, where nearest neighbours alone fill some hundred MB
-                with part.open("wb") as file:
-                    np.savez(file, **arrays)
-                    file.flush()
-                    os.fsync(file.fileno())
-                os.rename(part, path)
-            except OSError:
-                with contextlib.suppress(OSError):
-                    part.unlink()
-                raise
-            sync_folder(path.parent)
+        with self.explained(), whole_file(path, path.with_suffix(".part")) as number:
+            # not through memory, where nearest neighbours alone fill some hundred MB
+            with os.fdopen(number, "wb", closefd=False) as file:
+                np.savez(file, **arrays)
 
     def _file(self, kind: str, key: str) -> Path:
         return self.path / CACHE / f"{kind}-{key}.npz"

@@ -2,7 +2,6 @@
 
 import csv
 import io
-from dataclasses import dataclass
 from typing import Any, Iterable, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
@@ -35,32 +34,6 @@ def paper_accuracy(spec: str, parameters: Mapping[str, Any], split: str) -> Opti
     return PAPER.get(spec)
 
 
-@dataclass(frozen=True)
-class OrderStep:
-    """Whether one method of an order is worse than the next, as claimed.
-
-    Attributes:
-        comparison: the next one's accuracy less this one's.
-        verdict: "holds" where the interval is above zero, "fails" where it is below, else "undecided".
-    """
-
-    comparison: Comparison
-
-    @property
-    def verdict(self) -> str:
-        """See the class."""
-        return {"better": "holds", "worse": "fails"}.get(self.comparison.verdict, "undecided")
-
-
-def judge_order(evaluation: Evaluation, names: Sequence[str], split: str) -> List[OrderStep]:
-    """Whether methods are as good as they stand in line, the worst first, each compared with the next.
-
-    Raises:
-        KeyError: one of them was not evaluated on this test set.
-    """
-    return [OrderStep(evaluation.compare(first, second, split)) for first, second in zip(names, names[1:])]
-
-
 def format_evaluation(evaluation: Evaluation) -> str:
     """All test sets in Table II's form, with differences and notes."""
     lines: List[str] = []
@@ -82,7 +55,7 @@ def format_evaluation(evaluation: Evaluation) -> str:
 
 def _neighbours(evaluation: Evaluation, results: Sequence[MethodResult]) -> List[Comparison]:
     names = [each.method for each in sorted(results, key=lambda each: each.accuracy.value or 0.0)]
-    return [step.comparison for step in judge_order(evaluation, names, results[0].split)] if results else []
+    return [evaluation.compare(worse, better, results[0].split) for worse, better in zip(names, names[1:])]
 
 
 def _row(result: MethodResult) -> Tuple[str, ...]:
