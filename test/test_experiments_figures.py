@@ -173,6 +173,10 @@ def test_table_two_names_all_methods_in_the_papers_order_with_the_papers_numbers
     assert all(figure.low < figure.value < figure.high and figure.count == 600 for figure in novel)
     assert made.result.order.holds is True
     assert len(made.result.order.reasons) == 4 and "upper limits" in made.result.notes[0]
+    ranked = [note for note in made.result.notes if note.startswith("Area under the ROC curve")]
+    area = Findings(made.plan).evaluation("table2").result("stage0", "test_novel").auc
+    assert f"deep network {area.value:.3f} ({area.low:.3f} to {area.high:.3f})" in ranked[0]
+    assert "on novel objects" in ranked[0] and "on seen objects" in ranked[1]
 
 
 def test_a_baseline_that_wins_is_told_first_and_the_order_does_not_hold(out):

@@ -45,6 +45,31 @@ def test_later_stages_count_gamma_times():
     assert len(order_of(samples.labels, samples.repeats(2.5), balanced=False)) == 35
 
 
+def test_each_stage_shows_as_many_successes_as_failures_and_its_share_of_the_whole():
+    labels = torch.cat([labels_of(10, 90), labels_of(20, 20)])
+    stages = torch.tensor([0] * 100 + [1] * 40)
+    repeats = torch.where(stages > 0, 2.5, 1.0).double()
+    order = epoch_order(labels, repeats, True, generator_of(0, 0, 0), stages)
+    assert len(order) == 200
+    assert labels[order].view(-1, 2).sum(dim=1).tolist() == [1] * 100
+    for label in (0, 1):
+        shown = stages[order[label::2]]
+        assert int((shown == 1).sum()) == 50
+        assert int((shown[:50] == 1).sum()) > 10, "stages are mixed"
+    shown = torch.bincount(order, minlength=140)
+    assert set(shown[:10].tolist()) == {5}, "successes of the random stage: 50 places for 10"
+    assert set(shown[10:100].tolist()) == {0, 1}
+    assert set(shown[100:].tolist()) <= {2, 3}
+
+
+def test_a_stage_without_a_success_leaves_its_places_to_the_others():
+    labels, stages = torch.cat([labels_of(5, 15), labels_of(0, 10)]), torch.tensor([0] * 20 + [1] * 10)
+    order = epoch_order(labels, torch.ones(30).double(), True, generator_of(0, 0, 0), stages)
+    assert len(order) == 30
+    assert set(order[1::2].tolist()) == set(range(5))
+    assert sum(stages[order[0::2]].tolist()) == 5
+
+
 def test_epochs_differ_and_repeat():
     labels = labels_of(10, 30)
     assert torch.equal(order_of(labels, epoch=3), order_of(labels, epoch=3))

@@ -2,6 +2,7 @@
 
 from typing import Dict, List, Optional, Tuple
 
+from grasp_learning.evaluation.results import Evaluation, Interval
 from grasp_learning.evaluation.tables import PAPER, PAPER_NETWORK, PAPER_STAGED
 from grasp_learning.experiments.experiment import Experiment
 from grasp_learning.experiments.findings import claim_of, judge_pair, judged_together
@@ -85,7 +86,15 @@ class TableTwo(Experiment):
         winners = [name for key, name, _ in self._names(findings.plan)[:-2] if (results.get(key) or 0.0) > network]
         if winners:
             notes.insert(0, f"Better than the network + stages on novel objects: {'; '.join(winners)}.")
-        return notes
+        return [*notes, *(self._ranked(evaluation, findings.plan, split) for split in SETS)]
+
+    def _ranked(self, evaluation: Evaluation, plan: Plan, split: str) -> str:
+        """Areas under the ROC curve: two methods may rank grasps alike and differ in where they draw the line."""
+        areas = [(name, evaluation.result(key, split).auc) for key, name, _ in self._names(plan)]
+        told = [f"{name} {_area(area)}" for name, area in areas if area.value is not None]
+        if not told:
+            return f"There are no areas under the ROC curve on {SETS[split]}."
+        return f"Area under the ROC curve, which no threshold enters, on {SETS[split]}: {', '.join(told)}."
 
     def claim(self, findings):
         """See Experiment."""
@@ -159,6 +168,12 @@ class TrainingSizes(Experiment):
         # neighbouring points may well be too close to be told apart: the ends decide
         decided = [parts[0], parts[1], *(part for part in parts[2:] if part.holds is False)]
         return claim_of(text, parts).model_copy(update={"holds": judged_together(decided)})
+
+
+def _area(area: Interval) -> str:
+    """An area under a curve with its 95 % interval where there is one."""
+    interval = "" if area.low is None or area.high is None else f" ({area.low:.3f} to {area.high:.3f})"
+    return f"{area.value:.3f}{interval}"
 
 
 def paper_point(split: str, size: int) -> Optional[float]:
