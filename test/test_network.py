@@ -182,6 +182,14 @@ def test_released_loss_clips_the_probability(networks):
     assert network.loss(logits, BINS, LABELS).item() == pytest.approx(expected, rel=1e-5)
 
 
+def test_a_shift_is_added_to_the_log_odds_of_success(network):
+    shape = (3, 18, 2) if network.variant == "paper" else (3, 18)
+    logits = torch.randn(shape, generator=generator())
+    shifted = logits.clone()
+    (shifted[..., 1] if network.variant == "paper" else shifted).add_(-1.5)
+    torch.testing.assert_close(network.loss(logits, BINS, LABELS, shift=-1.5), network.loss(shifted, BINS, LABELS))
+
+
 def test_angles_that_were_not_executed_have_no_gradient(network):
     shape = (3, 18, 2) if network.variant == "paper" else (3, 18)
     logits = torch.randn(shape, generator=generator()).requires_grad_()

@@ -1,6 +1,7 @@
 """What an epoch shows, and that neither the number of devices nor an interruption changes it."""
 
 import numpy as np
+import pytest
 import torch
 
 from grasp_learning.training.data import EvaluationBatches, TrainBatches
@@ -45,29 +46,17 @@ def test_later_stages_count_gamma_times():
     assert len(order_of(samples.labels, samples.repeats(2.5), balanced=False)) == 35
 
 
-def test_each_stage_shows_as_many_successes_as_failures_and_its_share_of_the_whole():
-    labels = torch.cat([labels_of(10, 90), labels_of(20, 20)])
-    stages = torch.tensor([0] * 100 + [1] * 40)
-    repeats = torch.where(stages > 0, 2.5, 1.0).double()
-    order = epoch_order(labels, repeats, True, generator_of(0, 0, 0), stages)
-    assert len(order) == 200
-    assert labels[order].view(-1, 2).sum(dim=1).tolist() == [1] * 100
-    for label in (0, 1):
-        shown = stages[order[label::2]]
-        assert int((shown == 1).sum()) == 50
-        assert int((shown[:50] == 1).sum()) > 10, "stages are mixed"
-    shown = torch.bincount(order, minlength=140)
-    assert set(shown[:10].tolist()) == {5}, "successes of the random stage: 50 places for 10"
-    assert set(shown[10:100].tolist()) == {0, 1}
-    assert set(shown[100:].tolist()) <= {2, 3}
+def test_the_shift_of_success_is_by_how_much_guided_trials_hold_more_often():
+    def shift(successes, failures, guided_successes, guided_failures, gamma):
+        labels = torch.cat([labels_of(successes, failures), labels_of(guided_successes, guided_failures)])
+        stages = [0] * (successes + failures) + [1] * (guided_successes + guided_failures)
+        nothing = np.zeros(len(labels))
+        samples = make_samples(DecodedPatches(torch.zeros(len(labels), 1, 1, 3)), nothing, labels, stages, nothing)
+        return samples.success_shift(gamma)
 
-
-def test_a_stage_without_a_success_leaves_its_places_to_the_others():
-    labels, stages = torch.cat([labels_of(5, 15), labels_of(0, 10)]), torch.tensor([0] * 20 + [1] * 10)
-    order = epoch_order(labels, torch.ones(30).double(), True, generator_of(0, 0, 0), stages)
-    assert len(order) == 30
-    assert set(order[1::2].tolist()) == set(range(5))
-    assert sum(stages[order[0::2]].tolist()) == 5
+    assert shift(10, 90, 0, 0, 3.0) == 0.0, "random trials alone"
+    assert shift(10, 90, 20, 20, 3.0) == pytest.approx(np.log(10 / 90) - np.log(70 / 150))
+    assert shift(0, 0, 20, 20, 3.0) == 0.0, "nothing is known of random trials"
 
 
 def test_epochs_differ_and_repeat():

@@ -237,7 +237,12 @@ class GraspNetwork(nn.Module):
         return torch.softmax(logits.float(), dim=-1)[..., 1]
 
     def loss(
-        self, logits: torch.Tensor, bins: torch.Tensor, labels: torch.Tensor, weights: Optional[torch.Tensor] = None
+        self,
+        logits: torch.Tensor,
+        bins: torch.Tensor,
+        labels: torch.Tensor,
+        weights: Optional[torch.Tensor] = None,
+        shift: float = 0.0,
     ) -> torch.Tensor:
         """Loss of equation (1): the cross-entropy of the executed angle; what the others say has no gradient.
 
@@ -247,6 +252,8 @@ class GraspNetwork(nn.Module):
             bins: (n,) the angle bins that were executed.
             labels: (n,) 1 for success, 0 for failure.
             weights: (n,) how much each sample counts; all the same if not given.
+            shift: added to the log-odds of success: how much likelier a success is among these samples than where the
+                network's probabilities are to hold.
 
         Returns:
             Scalar, float32; 0 if no sample counts.
@@ -254,11 +261,11 @@ class GraspNetwork(nn.Module):
         # gather, because an index of -1 would be an error here and the last bin elsewhere
         index = bins.long().view(-1, 1)
         if self.variant == "released":
-            executed = torch.sigmoid(logits.float().gather(1, index).squeeze(1)).clamp(*RELEASED_LIMITS)
+            executed = torch.sigmoid(logits.float().gather(1, index).squeeze(1) + shift).clamp(*RELEASED_LIMITS)
             losses = functional.binary_cross_entropy(executed, labels.float(), reduction="none")
         else:
             pairs = logits.float().gather(1, index.unsqueeze(2).expand(-1, 1, 2)).squeeze(1)  # (n, 2)
-            losses = functional.cross_entropy(pairs, labels.long(), reduction="none")
+            losses = functional.cross_entropy(pairs + pairs.new_tensor([0.0, shift]), labels.long(), reduction="none")
         if weights is None:
             return losses.mean()
         weights = weights.to(losses)

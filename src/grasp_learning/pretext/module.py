@@ -60,9 +60,14 @@ class KindNetwork(GraspNetwork):
         return self.head(x)
 
     def loss(
-        self, logits: torch.Tensor, bins: torch.Tensor, labels: torch.Tensor, weights: Optional[torch.Tensor] = None
+        self,
+        logits: torch.Tensor,
+        bins: torch.Tensor,
+        labels: torch.Tensor,
+        weights: Optional[torch.Tensor] = None,
+        shift: float = 0.0,
     ) -> torch.Tensor:
-        """Cross-entropy of the kinds; the angles' bins mean nothing here."""
+        """Cross-entropy of the kinds; the angles' bins and a shift of success mean nothing here."""
         losses = functional.cross_entropy(logits.float(), labels, reduction="none")
         if weights is None:
             return losses.mean()

@@ -87,8 +87,7 @@ class TrainBatches:
     def __iter__(self) -> Iterator[Batch]:
         epoch, seed = self._steps_done() // len(self), self._settings.seed
         balanced = self._settings.balance == "sampler"
-        samples, generator = self._samples, generator_of(seed, ORDER, epoch)
-        order = epoch_order(samples.labels, self._repeats, balanced, generator, samples.stages)
+        order = epoch_order(self._samples.labels, self._repeats, balanced, generator_of(seed, ORDER, epoch))
         chosen = batches_of(order, self._settings.batch_size, self._world_size)
         jobs = [partial(self._batch, epoch, step, indices) for step, indices in enumerate(chosen)]
         on_the_spot = self._features is not None or self._samples.patches.ready

@@ -3,7 +3,7 @@
 So an interrupted training that goes on shows what the uninterrupted one would have shown, on any number of devices.
 """
 
-from typing import List, Optional
+from typing import List
 
 import numpy as np
 import torch
@@ -27,11 +27,7 @@ def epoch_length(repeats: torch.Tensor) -> int:
 
 
 def epoch_order(
-    labels: torch.Tensor,
-    repeats: torch.Tensor,
-    balanced: bool,
-    generator: torch.Generator,
-    stages: Optional[torch.Tensor] = None,
+    labels: torch.Tensor, repeats: torch.Tensor, balanced: bool, generator: torch.Generator
 ) -> torch.Tensor:
     """Indices of an epoch's samples.
 
@@ -40,9 +36,6 @@ def epoch_order(
         repeats: (n,) how often each sample counts; a broken part is drawn in each epoch.
         balanced: every second one is a success; the rarer class is shown again and again, each time all of it in a
             new order, before any of it is shown once more.
-        stages: (n,) int64; what is balanced is balanced within each of them. Guided trials hold four times as often as
-            random ones: were all balanced together, most of what holds would be guided, most of what does not would be
-            random, and a network would learn to tell the stages apart. None for one stage.
 
     Returns:
         (epoch_length(repeats),) int64.
@@ -50,32 +43,12 @@ def epoch_order(
     length = epoch_length(repeats)
     if not balanced:
         return _cycled(torch.arange(len(labels)), repeats, length, generator)
-    stages = torch.zeros_like(labels) if stages is None else stages
     order = torch.empty(length, dtype=torch.int64)
     for label in (0, 1):
+        members = torch.nonzero(labels == label).flatten()
         places = order[label::2]
-        shown = [
-            _cycled(members, repeats[members], count, generator)
-            for members, count in _shares(labels == label, stages, repeats, len(places))
-        ]
-        chosen = torch.cat(shown) if shown else places
-        if len(shown) > 1:
-            chosen = chosen[torch.randperm(len(chosen), generator=generator)]
-        places.copy_(chosen)
+        places.copy_(_cycled(members, repeats[members], len(places), generator))
     return order
-
-
-def _shares(chosen: torch.Tensor, stages: torch.Tensor, repeats: torch.Tensor, places: int):
-    """Of each stage with chosen samples, these (indices) and how many places they take.
-
-    A stage gets as large a part of the places as all its samples are of what counts, whichever of them are chosen.
-    """
-    numbers = torch.unique(stages[chosen])
-    weights = torch.stack([repeats[stages == number].sum() for number in numbers]) if len(numbers) else repeats[:0]
-    # rounded where they end, so that all places are taken
-    ends = torch.round(torch.cumsum(weights, 0) / weights.sum() * places).long().tolist()
-    members = [torch.nonzero(chosen & (stages == number)).flatten() for number in numbers]
-    return [(each, end - begin) for each, begin, end in zip(members, [0, *ends], ends)]
 
 
 def _cycled(members: torch.Tensor, repeats: torch.Tensor, length: int, generator: torch.Generator) -> torch.Tensor:

@@ -20,13 +20,16 @@ class GraspModule(lightning.LightningModule):
 
     Args:
         steps_per_epoch: of all devices together.
+        success_shift: of the samples, see Samples.success_shift; 0 where classes are not balanced.
     """
 
-    def __init__(self, network: GraspNetwork, settings: TrainSettings, steps_per_epoch: int):
+    def __init__(
+        self, network: GraspNetwork, settings: TrainSettings, steps_per_epoch: int, success_shift: float = 0.0
+    ):
         super().__init__()
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.network = network
-        self._settings, self._steps = settings, steps_per_epoch
+        self._settings, self._steps, self._shift = settings, steps_per_epoch, success_shift
         self._sums = torch.zeros(6, dtype=torch.float64)
         if settings.freeze_convolutions:
             self.network.features.requires_grad_(False)
@@ -59,7 +62,7 @@ class GraspModule(lightning.LightningModule):
             logits = self.network(x)
         else:
             angles, logits = batch.angles, self.network.classify(batch.patches)
-        loss = self.network.loss(logits, angle_bins(angles), batch.labels, batch.weights)
+        loss = self.network.loss(logits, angle_bins(angles), batch.labels, batch.weights, self._shift)
         self.log("train/loss", loss.detach(), on_step=True, on_epoch=True, batch_size=len(batch.labels))
         return loss
 

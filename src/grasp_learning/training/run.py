@@ -163,7 +163,8 @@ class _Job:
         validation = self._load(VALIDATION)
         network = self._network()
         data = GraspData(settings, train_samples, validation, self._features(network, train_samples))
-        module = GraspModule(network, settings, data.steps_per_epoch)
+        shift = 0.0 if settings.balance == "none" else train_samples.success_shift(settings.resolved_gamma)
+        module = GraspModule(network, settings, data.steps_per_epoch, shift)
         trainer = self._trainer()
         state = self.folder / STATE_FILE
         fit(trainer, module, data, state if state.exists() else None)

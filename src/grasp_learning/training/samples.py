@@ -1,6 +1,7 @@
 """The samples of a split: labels and angles in memory, patches in memory, on a device, or decoded when needed."""
 
 import abc
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -85,6 +86,23 @@ class Samples:
     def repeats(self, gamma: float) -> torch.Tensor:
         """(n,) float64, how often each sample counts: D_k = {D_(k-1), gamma x d_k} (paper, section III.D)."""
         return torch.where(self.stages > 0, gamma, 1.0).double()
+
+    def success_shift(self, gamma: float) -> float:
+        """Log-odds of success among random samples less those among all, each as often as it counts.
+
+        Where both classes are balanced, successes are raised by less than among random trials alone, since guided
+        ones hold more often; this is by how much. A loss that does not allow for it moves the threshold of 0.5 with
+        each stage. 0 where there are no random samples of both classes.
+        """
+        repeats, random = self.repeats(gamma), self.stages == 0
+        counts = [
+            [float(repeats[chosen & (self.labels == label)].sum()) for label in (0, 1)]
+            for chosen in (torch.ones_like(random), random)
+        ]
+        if min(map(min, counts)) == 0.0:
+            return 0.0
+        (failures, successes), (random_failures, random_successes) = counts
+        return math.log(random_successes / random_failures) - math.log(successes / failures)
 
     def to(self, device: torch.device) -> "Samples":
         """The same with decoded patches on a device; others stay where they are."""

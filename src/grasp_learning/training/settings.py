@@ -3,7 +3,8 @@
 Deviations, each an option:
 
 * ``balance``: the paper does not say how it trains on 8 % successes. Here half of each batch are successes by
-  default, within each stage, so that few of them are enough; a probability is then relative to that balanced prior.
+  default, so that few of them are enough; a probability is then relative to that balanced prior of random trials, at
+  later stages, too: there the loss allows for guided trials holding more often.
 * ``warm_up`` and ``schedule``: the paper's rate is constant. That is the default for finetuning; a first training
   starts with a linear warm-up, and its rate falls along a cosine, since its convolutions may be untrained.
 * ``gradient_clip``: an untrained network takes a few steps at 0.01 that are far too long; they are shortened.
@@ -49,8 +50,7 @@ class TrainSettings(Settings):
         limit: largest number of random trials (of stage 0) to train on; None for all. Which they are follows from
             `limit_seed` and the names of their tables: a smaller number is a part of each larger one.
         limit_seed: not `seed`, so that all stages and repetitions are trained on the same trials.
-        balance: "sampler": half of each batch are successes, and half of what each stage shows; "loss": each class has
-            half of the loss's weight; "none".
+        balance: "sampler": half of each batch are successes; "loss": each class has half of the loss's weight; "none".
         augment: "rotation" as in the paper, "rotation+flips", or "none".
         brightness: largest change of brightness and of each colour, as a part of the value; 0 as in the paper.
         warm_up: epochs of linearly growing rate; None: 1 for stage 0, else 0.
