@@ -209,6 +209,17 @@ sources_hash() { # everything that needs a new build: interfaces, build files, n
   } | sha256sum
 }
 
+# Not the checkout itself: rosrun searches the whole package for executables, and would meet those in $WS again.
+PACKAGE_ENTRIES="action config launch models msg nodes src srv test urdf CMakeLists.txt package.xml setup.py"
+
+link_package() {
+  local entry
+  mkdir "$WS/src/grasp_learning"
+  for entry in $PACKAGE_ENTRIES; do
+    [ ! -e "$ROOT/$entry" ] || ln -s "$ROOT/$entry" "$WS/src/grasp_learning/$entry"
+  done
+}
+
 write_env() {
   cat >"$WS/env.sh" <<EOF
 # Made by scripts/setup.sh; source it in bash or zsh: then rosrun, roslaunch and python know this package.
@@ -237,7 +248,7 @@ build_workspace() {
   say "building the workspace .ws (log: $log)"
   rm -rf "$WS"
   mkdir -p "$WS/src"
-  ln -s "$ROOT" "$WS/src/grasp_learning"
+  link_package
   for package in $STAND_INS; do
     ln -s "$ROOT/sdk/$package" "$WS/src/$package"
   done

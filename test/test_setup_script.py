@@ -230,3 +230,19 @@ def test_an_installed_noetic_is_used(machine, tmp_path):
     assert "ros-noetic-cv-bridge" in installed
     assert "ros-noetic-rospy" not in installed
     assert "ros-base" not in installed
+
+
+@pytest.mark.skipif(shutil.which("rosrun") is None, reason="rosrun is not installed")
+@pytest.mark.parametrize("command", ["simulate", "report", "experiments"])
+def test_rosrun_finds_each_command_once(command):
+    """It searches the whole package, so the checkout's own workspace must not lie within that."""
+    found = subprocess.run(
+        ["rosrun", "--prefix", "echo", "grasp_learning", command],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        universal_newlines=True,
+        check=False,
+        timeout=60,
+    )
+    assert found.returncode == 0, found.stdout
+    assert found.stdout.split() == [str(ROOT / ".ws" / "devel" / "lib" / "grasp_learning" / command)]
