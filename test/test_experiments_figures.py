@@ -17,6 +17,7 @@ from grasp_learning.experiments.main import Experiments
 from grasp_learning.experiments.plan import BASELINES, ROBOT_TESTS, STRONGER, Options, Plan
 from grasp_learning.experiments.profile import load_profile
 from grasp_learning.experiments.results import Figure
+from grasp_learning.sim.holdable import HoldableObjects, save_holdable
 from grasp_learning.summary import wilson_interval
 
 BY_ID = {experiment.id: experiment for experiment in EXPERIMENTS}
@@ -45,6 +46,14 @@ class Made:
         held = sorted(held, reverse=True) if alike else held
         write_shards(folder, [make_trial(rng, each, ("mug_01",)) for each in held], objects)
         self.done(step)
+        return self
+
+    def holdable(self):
+        """Two of three objects can be held."""
+        path = self.plan.places.holdable
+        path.parent.mkdir(parents=True)
+        save_holdable(path, HoldableObjects(split="test", grasps=60, seed=0, held={"a": 9, "pan_00": 0, "b": 3}))
+        self.done("holdable")
         return self
 
     def evaluation(self, skills, count=600):
@@ -278,17 +287,18 @@ def test_re_ranking_on_a_handful_of_tables_decides_nothing(out):
 
 
 def test_the_robot_tests_stand_beside_the_papers_rates(out):
-    made = Made(out, "grasp_rate")
+    made = Made(out, "grasp_rate").holdable()
     for successes, (name, _, _) in zip((8, 12, 9, 14), ROBOT_TESTS):
         made.collection(f"robot_{name}", successes, 20)
     found = made.values
     assert found["novel objects, with re-ranking"].value == 0.6
     assert [figure.paper for figure in found.values()] == [None, 0.66, None, 0.73]
     assert len(made.result.order.reasons) == 3
+    assert "also the 1 of 3 that nearly no grasp holds (pan_00)" in made.result.notes[0]
 
 
 def test_cleared_tables_are_counted_and_those_that_were_not_are_told(out):
-    made = Made(out, "clear_table", "laptop")
+    made = Made(out, "clear_table", "laptop").holdable()
     save_tables(out)
     made.done("clear_table")
     found = made.values
@@ -299,12 +309,13 @@ def test_cleared_tables_are_counted_and_those_that_were_not_are_told(out):
     assert held.low < wilson_interval(36, 115)[0] and held.high > wilson_interval(36, 115)[1]
     assert "mix of novel and seen ones" in made.result.question
     assert found["tables cleared"].value == pytest.approx(2 / 3)
-    assert "1 of 3 tables were not cleared" in made.result.notes[0]
+    assert "2 of 3 held-out objects can be held" in made.result.notes[0] and "Left out: pan_00." in made.result.notes[0]
+    assert "1 of 3 tables were not cleared" in made.result.notes[1]
     assert made.result.order.holds is False
 
 
 def test_tables_of_which_none_was_cleared_have_no_mean(out):
-    made = Made(out, "clear_table")
+    made = Made(out, "clear_table").holdable()
     made.plan.places.tables.mkdir(parents=True)
     with TablesFile(made.plan.places.tables) as tables:
         counts = {"objects": 2, "tries": 4, "removed": 0, "seconds": 9.0}
@@ -313,6 +324,19 @@ def test_tables_of_which_none_was_cleared_have_no_mean(out):
     tries = made.values["tries until empty, mean of the cleared tables"]
     # the paper's number is of ten objects
     assert (tries.value, tries.low, tries.count, tries.paper) == (None, None, 0, None)
+
+
+def test_a_damaged_file_of_what_can_be_held_is_told(out):
+    made = Made(out, "clear_table").holdable()
+    save_tables(out)
+    made.done("clear_table")
+    made.plan.places.holdable.write_text("held: 3\n")
+    options, profile = made.plan.options, made.plan.profile
+    with ExperimentsFolder(out) as folder:
+        run = Experiments(folder, "smoke", profile, options, "experiments", lambda text: None)
+        run._runner.bring = lambda names: None  # all of them are there
+        with pytest.raises(StepFailed, match="its figures cannot be told: .*holdable.yaml: key 'split' is missing"):
+            run._one(made.experiment)
 
 
 def test_rates_are_not_compared_where_there_are_no_trials():

@@ -17,7 +17,7 @@ from grasp_learning.experiments.results import EXPERIMENT_IDS
 from grasp_learning.experiments.step import INTERPRETED, closure
 from grasp_learning.pretext import train_pretext
 from grasp_learning.robot_description import find_package_file
-from grasp_learning.simulation import simulate
+from grasp_learning.simulation import hold_trials, simulate
 from grasp_learning.training import train
 
 
@@ -56,9 +56,10 @@ def test_the_commands_of_a_profile_are_taken_by_their_tools(tmp_path, name):
         export_dataset.parse_arguments(arguments(step))
     for step in by_tool(plan, "train_pretext"):
         assert train_pretext.parse_arguments(arguments(step)).out == str(step.result)
+    assert hold_trials.parse_arguments(arguments(plan.steps["holdable"])).grasps == plan.profile.hold_grasps
     untrained.parse_arguments(arguments(plan.steps["untrained"]))
-    tools = {"simulate", "train", "evaluate", "export_dataset", "train_pretext", "experiments.untrained", "roslaunch"}
-    assert {step.tool for step in plan.steps.values()} == tools
+    tools = {"simulate", "train", "evaluate", "export_dataset", "train_pretext", "experiments.untrained", "holdable"}
+    assert {step.tool for step in plan.steps.values()} == tools | {"roslaunch"}
 
 
 def _without_config(step):

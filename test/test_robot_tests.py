@@ -1,5 +1,6 @@
 """test_grasps.launch as a user starts it: single objects, another one for each try, resumed up to the same number."""
 
+import os
 import subprocess
 
 import pytest
@@ -70,6 +71,12 @@ def test_re_ranking_reaches_the_sampler_and_the_conditions(launch_file, rerank):
 def test_how_often_a_grasp_may_fail_is_an_argument():
     found = parameters_of("clear_table.launch", "model:=m.safetensors", "vary:=0")
     assert parse_settings(CollectorSettings, under(found, "collector"), "collector").conditions.vary_after == 0
+
+
+def test_the_file_of_what_can_be_held_is_found_from_where_the_user_is():
+    assert under(parameters_of("clear_table.launch", "model:=m.safetensors"), "baxter_sim")["holdable"] == ""
+    found = parameters_of("clear_table.launch", "model:=m.safetensors", "holdable:=h.yaml")
+    assert under(found, "baxter_sim")["holdable"] == f"{os.environ.get('PWD')}/h.yaml"
 
 
 def test_a_random_collection_is_one_under_usual_conditions():

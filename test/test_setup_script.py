@@ -240,7 +240,7 @@ def test_rosrun_finds_each_command_once(command):
         ["rosrun", "--prefix", "echo", "grasp_learning", command],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
-        universal_newlines=True,
+        text=True,
         check=False,
         timeout=60,
     )

@@ -15,6 +15,7 @@ from grasp_learning.experiments.folder import load_record
 from grasp_learning.experiments.plan import Plan
 from grasp_learning.experiments.results import Claim, Figure
 from grasp_learning.experiments.step import closure
+from grasp_learning.sim.holdable import HoldableObjects, load_holdable
 from grasp_learning.storage import trials_of
 from grasp_learning.summary import wilson_interval
 
@@ -168,6 +169,14 @@ class Findings:
             CollectionError: they are damaged.
         """
         return summarize_tables(self._places.tables)
+
+    def holdable(self) -> HoldableObjects:
+        """Which held-out objects can be held at all.
+
+        Raises:
+            ConfigError: the file is damaged.
+        """
+        return load_holdable(self._places.holdable)
 
     def table_records(self) -> List[TableRecord]:
         """The cleared tables themselves.

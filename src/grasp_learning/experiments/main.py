@@ -202,7 +202,7 @@ class Experiments:
         self._runner.bring(steps)
         try:
             result = experiment.result(Findings(self._plan), steps)
-        except (CollectionError, DatasetError, EvaluationError) as error:
+        except (CollectionError, ConfigError, DatasetError, EvaluationError) as error:
             raise StepFailed(f"its figures cannot be told: {describe(error)}") from error
         except KeyError as error:
             # the evaluation has no such method or test set: it is of another version of this package

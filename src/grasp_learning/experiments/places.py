@@ -13,6 +13,7 @@ Files::
     steps/untrained/model.safetensors  a network that learnt nothing
     steps/evaluate_<id>/evaluation/    an evaluation, with evaluation.json and scores.csv
     steps/robot_<name>/<name>/         a robot test's collection
+    steps/holdable/holdable.yaml       which held-out objects can be held at all
     steps/clear_table/tables/          cleared tables
 """
 
@@ -70,6 +71,11 @@ class Places:
     def robot(self, name: str) -> Path:
         """Collection of a robot test."""
         return self.step(f"robot_{name}") / name
+
+    @property
+    def holdable(self) -> Path:
+        """Which held-out objects can be held at all."""
+        return self.step("holdable") / "holdable.yaml"
 
     @property
     def tables(self) -> Path:

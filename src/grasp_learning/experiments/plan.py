@@ -199,13 +199,23 @@ class Plan:
                 [_step_of(self.last)],
                 Counted(folder / TRIALS_FILE, profile.robot_trials),
             )
-        tables = self.places.tables
+        self._add_tables()
+
+    def _add_tables(self) -> None:
+        """Tables to be cleared, of objects that can be held: with another one no table could ever be."""
+        profile, tables, holdable = self.profile, self.places.tables, self.places.holdable
+        command = [*python_command("simulation.hold_trials"), "--out", str(holdable)]
+        command += ["--grasps", str(profile.hold_grasps), "--workers", str(self.options.workers)]
+        # the seed is the default one: what can be held is the objects' own, and no choice of these experiments
+        title, settings = f"{profile.hold_grasps} grasps of each held-out object", {"hold_grasps": profile.hold_grasps}
+        self._add("holdable", title, "holdable", command, holdable, settings)
         command = _launch(
             "clear_table.launch",
-            model=model,
+            model=self.places.model(self.last),
             tables=profile.tables,
             objects=profile.table_objects,
             tries=profile.table_tries,
+            holdable=holdable,
             rerank="true",
             stage=profile.stages,
             seed=self._seed("clear_table"),
@@ -218,7 +228,7 @@ class Plan:
             command,
             tables / TABLES_FILE,
             self._settings("tables", "table_objects", "table_tries"),
-            [_step_of(self.last)],
+            [_step_of(self.last), "holdable"],
             Counted(tables / TABLES_FILE, profile.tables, "table"),
         )
 

@@ -34,6 +34,7 @@ class Profile(Settings):
         robot_trials: of the robot test over ROS: one object at a time, seen and held-out ones, each with and without
             re-ranking.
         tables, table_objects: that are cleared over ROS, and how many objects lie on each.
+        hold_grasps: of each held-out object, to see which of them can be held at all: those lie on these tables.
         table_tries: after which a table is left as it is.
         stall_minutes: a step whose files do not change for so long is given up (min).
     """
@@ -57,6 +58,7 @@ class Profile(Settings):
     robot_trials: int = Field(ge=1)
     tables: int = Field(ge=1)
     table_objects: int = Field(ge=1)
+    hold_grasps: int = Field(ge=1)
     table_tries: int = Field(ge=1)
     stall_minutes: float = Field(gt=0)
 

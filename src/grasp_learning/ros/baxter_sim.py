@@ -31,6 +31,7 @@ from grasp_learning.sim.baxter import SimulatedBaxter
 from grasp_learning.sim.cameras import CameraRenderer, CameraSettings
 from grasp_learning.sim.contacts import ArmContacts
 from grasp_learning.sim.gl import RenderingError
+from grasp_learning.sim.holdable import holdable_names
 from grasp_learning.sim.objects import catalogue
 from grasp_learning.sim.turns import Turns
 from grasp_learning.sim.world import SceneError, SimulationDiverged, World, WorldSettings
@@ -66,6 +67,7 @@ class BaxterSimSettings(Settings):
     objects: int = Field(10, ge=0, le=30)
     pool: int = Field(30, ge=0, le=30)
     split: Literal["train", "test"] = "train"
+    holdable: str = ""
     calibration: str = ""
     bins: str = ""
     side: Literal["both", "left", "right"] = "both"
@@ -365,12 +367,17 @@ class BaxterSim:
 
 
 def choose_objects(settings: BaxterSimSettings) -> list:
-    """Objects of the split, drawn with the seed; those that lie on the table first come first."""
-    known = catalogue(settings.split)
+    """Objects of the split, drawn with the seed; those that lie on the table first come first.
+
+    Raises:
+        ConfigError: there are fewer than are to lie on the table, or the file of those that can be held does not fit.
+    """
+    known, what = catalogue(settings.split), f"the split '{settings.split}'"
+    if settings.holdable:
+        names = holdable_names(settings.holdable, settings.split)
+        known, what = [each for each in known if each.name in names], f"'{settings.holdable}'"
     if settings.objects > len(known):
-        raise ConfigError(
-            f"baxter_sim: key 'objects' is {settings.objects}: the split '{settings.split}' has only {len(known)}"
-        )
+        raise ConfigError(f"baxter_sim: key 'objects' is {settings.objects}: {what} has only {len(known)}")
     rng = np.random.default_rng([settings.seed, 0])
     first = rng.choice(len(known), settings.objects, replace=False)
     others = rng.permutation(np.setdiff1d(np.arange(len(known)), first))
