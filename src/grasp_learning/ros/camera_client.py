@@ -84,6 +84,9 @@ class FreshImage:
     (sensor_msgs/CameraInfo), and optionally a depth topic whose pictures bear the same stamps as the image's.
 
     Any number of threads may call :meth:`grab` at once.
+
+    Args:
+        rectified: the image is free of the lens distortion of which its camera_info tells.
     """
 
     def __init__(
@@ -92,7 +95,9 @@ class FreshImage:
         info_topic: str,
         depth_topic: Optional[str] = None,
         timeouts: Optional[CameraTimeouts] = None,
+        rectified: bool = False,
     ):
+        self._rectified = rectified
         self._image_topic = rospy.resolve_name(image_topic)
         self._info_topic = rospy.resolve_name(info_topic)
         self._depth_topic = rospy.resolve_name(depth_topic) if depth_topic else None
@@ -160,6 +165,8 @@ class FreshImage:
                 f"{self._image_topic} sends {message.width} x {message.height}, but {self._info_topic} is for "
                 f"{info.width} x {info.height}: set the camera's mode or calibrate it again"
             )
+        if self._rectified:
+            info = conversions.rectified_info(info)
         image = _converted(self._image_topic, conversions.image_from_msg, message)
         camera = _converted(self._info_topic, conversions.camera_from_info, info)
         depth = None

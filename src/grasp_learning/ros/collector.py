@@ -5,7 +5,7 @@ Publishes:
 Services:
     ~pause, ~resume, ~stop (std_srvs/Trigger): no new trial starts; trials start again; end after those in flight.
 Parameters:
-    ~robot (str): 'sim'. ~arms (str): 'both', 'left' or 'right'. ~mode (str): 'random', 'staged' or 'best'.
+    ~robot (str): name of its file in config/robots. ~arms (str): 'both', 'left' or 'right'. ~mode (str): 'random', 'staged' or 'best'.
     ~stage (int, 0): of the curriculum. ~model (str): checkpoint that chooses the grasps; '' in random mode.
     ~trials (int): labelled trials to record in this run, 0 for no end. ~data (str): the collection's folder.
     ~planner (str): 'ompl'. ~calibration (str): calibration file.
@@ -40,7 +40,6 @@ from grasp_learning.storage import check_usable, count_trials, find_trial, make_
 from grasp_learning.storage_errors import CollectionError, CollectionInUseError
 from grasp_learning.trial import ARMS, Outcome, Trial, run_trial
 
-ROBOTS = ("sim",)
 MODES = ("random", "staged", "best")
 PLANNERS = ("ompl",)
 # services of the simulator that lay objects out
@@ -61,7 +60,7 @@ class CollectorSettings(Settings):
     """Parameters of the node; see config/collector.yaml."""
 
     data: str = Field(min_length=1)
-    robot: str = "sim"
+    robot: str = Field("sim", min_length=1)
     arms: str = "both"
     mode: str = "random"
     model: str = ""
@@ -90,7 +89,6 @@ class CollectorSettings(Settings):
     stop_timeout: float = Field(8.0, gt=0)
     deadlines: Deadlines = Deadlines()
 
-    _robot = field_validator("robot")(_one_of(ROBOTS))
     _arms = field_validator("arms")(_one_of(("both",) + ARMS))
     _mode = field_validator("mode")(_one_of(MODES))
     _planner = field_validator("planner")(_one_of(PLANNERS))

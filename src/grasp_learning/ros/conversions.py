@@ -4,6 +4,7 @@ Pictures are BGR uint8 arrays (rows, columns, 3) inside the library, depth is fl
 saw nothing.
 """
 
+import copy
 from typing import Optional
 
 import cv2
@@ -366,6 +367,18 @@ def camera_from_info(message: CameraInfo) -> Camera:
         raise ConversionError(f"camera_info's distortion model '{message.distortion_model}', expected plumb_bob")
     D = np.array(message.D, float) if len(message.D) else np.zeros(5)
     return Camera(message.width, message.height, K, D)
+
+
+def rectified_info(message: CameraInfo) -> CameraInfo:
+    """The CameraInfo of the rectified pictures of a camera: drivers send that of the raw ones beside them, too.
+
+    Its intrinsic matrix is the left part of P; there is no distortion and no rotation any more.
+    """
+    rectified = copy.copy(message)
+    rectified.D = [0.0] * len(message.D)
+    rectified.K = [message.P[4 * row + column] for row in range(3) for column in range(3)]
+    rectified.R = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]
+    return rectified
 
 
 def camera_to_info(camera: Camera, stamp: float, frame_id: str) -> CameraInfo:

@@ -8,8 +8,8 @@ Services:
 Publishes:
     ~overlay (sensor_msgs/Image, bgr8, latched): what the last sample saw; drawn only while somebody listens.
 Subscribes, each only while a picture is taken:
-    ~color, ~depth (sensor_msgs/Image): the Kinect's colour picture, and depth registered to it.
-    ~camera_info (sensor_msgs/CameraInfo): of the colour picture.
+    The topics that ~color_topic and ~depth_topic name (sensor_msgs/Image): the Kinect's colour picture, and depth
+        registered to it. That of ~info_topic (sensor_msgs/CameraInfo): of the colour picture.
     robot/joint_states (sensor_msgs/JointState): where the arms are.
 Parameters:
     robot_description (str): URDF whose shapes mask the arms; without it the package's own description.
@@ -59,6 +59,10 @@ class RoiSamplerSettings(Settings):
     data: str = ""
     background_file: str = ""
     session: str = ""
+    color_topic: str = "/kinect2/hd/image_color"
+    depth_topic: str = "/kinect2/hd/image_depth_rect"
+    info_topic: str = "/kinect2/hd/camera_info"
+    rectified: bool = False
     background_pictures: int = Field(8, ge=1)
     use_depth: bool = True
     max_covered: float = Field(0.02, ge=0, le=1)
@@ -76,8 +80,10 @@ class RoiSampler:
         self._draws = Draws(settings.seed, STREAM, settings.data)
         self._calibration = workcell_calibration(settings.calibration)
         self._silhouette = Silhouette(robot_model())
-        depth_topic = "~depth" if settings.use_depth else None
-        self._kinect = FreshImage("~color", "~camera_info", depth_topic, settings.timeouts)
+        depth_topic = settings.depth_topic if settings.use_depth else None
+        self._kinect = FreshImage(
+            settings.color_topic, settings.info_topic, depth_topic, settings.timeouts, settings.rectified
+        )
         self._lock = threading.Lock()  # guards the finder; pictures are taken outside of it
         self._finder: Optional[RegionFinder] = None
         self._camera_key: Optional[Tuple] = None
