@@ -5,7 +5,7 @@ camera's; motion planning needs them, and it needs its own (enclosing) shapes.
 """
 
 from dataclasses import dataclass
-from typing import Dict, List, Tuple
+from typing import Dict, List, Set, Tuple
 from xml.etree import ElementTree
 
 import numpy as np
@@ -106,6 +106,8 @@ class RobotModel:
         joints: by name.
         parent_joint: the joint that carries a link, by the link's name.
         shapes: collision primitives, by link.
+        meshes: links with a collision mesh, which is left out of `shapes`. Rethink's own description has them at torso
+            and pedestal; its arms are primitives.
 
     Raises:
         ValueError: the text is not a URDF, or a Baxter arm's joint is missing from it.
@@ -121,9 +123,13 @@ class RobotModel:
         for element in root.findall("joint"):
             joint = _joint(element)
             self.joints[joint.name] = self.parent_joint[joint.child] = joint
-        self.shapes: Dict[str, List[Shape]] = {
-            link.get("name"): [_shape(item) for item in link.findall("collision")] for link in root.findall("link")
-        }
+        self.shapes: Dict[str, List[Shape]] = {}
+        self.meshes: Set[str] = set()
+        for link in root.findall("link"):
+            name, elements = link.get("name"), link.findall("collision")
+            self.shapes[name] = [_shape(item) for item in elements if item.find("geometry/mesh") is None]
+            if len(self.shapes[name]) < len(elements):
+                self.meshes.add(name)
 
     def arm_joints(self, side: str) -> List[Joint]:
         """The seven joints s0..w2 of an arm.

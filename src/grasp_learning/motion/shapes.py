@@ -78,7 +78,13 @@ def _swept(shape: Shape, axis: np.ndarray, lower: float, upper: float) -> Shape:
 
 
 def _link_shapes(robot: RobotModel, link: str) -> Iterator[Tuple[str, np.ndarray, Shape]]:
-    """Shapes of a link with the arm link that carries them; fingers are swept through their travel."""
+    """Shapes of a link with the arm link that carries them; fingers are swept through their travel.
+
+    Raises:
+        ValueError: it has a mesh, which would be left out silently.
+    """
+    if link in robot.meshes:
+        raise ValueError(f"link '{link}' has a collision mesh; collisions are checked with box, cylinder and sphere only")
     carrier, T = robot.carrier(link)
     joint = robot.parent_joint.get(carrier)
     if joint is not None and joint.kind == "prismatic":

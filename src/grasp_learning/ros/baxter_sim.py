@@ -64,6 +64,7 @@ class BaxterSimSettings(Settings):
     seed: int = Field(0, ge=0)
     data: str = ""
     speed: Any = "max"
+    clock: Literal["simulated", "wall"] = "simulated"
     objects: int = Field(10, ge=0, le=30)
     pool: int = Field(30, ge=0, le=30)
     split: Literal["train", "test"] = "train"
@@ -82,6 +83,12 @@ class BaxterSimSettings(Settings):
         if speed != "max" and not (number and 0 < speed < math.inf):
             raise ValueError("expected 'max' or a factor of real time above 0")
         return speed
+
+    @pydantic.model_validator(mode="after")
+    def _wall_clock_at_its_own_speed(self):
+        if self.clock == "wall" and self.speed != 1:
+            raise ValueError(f"speed is {self.speed}: a simulation by the wall clock runs at speed 1")
+        return self
 
 
 class Pacer:
@@ -135,7 +142,8 @@ class BaxterSim:
     It offers Baxter's own interface (:class:`RobotTopics`, :class:`GripperTopics`, :class:`CameraServices`,
     :class:`KinematicsService`) and a Kinect (:class:`KinectStream`), and:
 
-    Publishers: /clock (Clock, 100 Hz of simulated time), robot/sim/started (Empty, latched).
+    Publishers: /clock (Clock, 100 Hz of simulated time, unless it runs by the wall clock), robot/sim/started (Empty,
+    latched).
 
     Services:
         ~scatter (std_srvs/Trigger): drops the same objects onto the table anew; answers when they are at rest.
@@ -163,6 +171,8 @@ class BaxterSim:
         workcell = WorldSettings(calibration=settings.calibration or None)
         bins = load_bins(settings.bins) if settings.bins else None
         self._world = TickingWorld(settings.seed, objects, workcell, bins=bins, side=settings.side)
+        self._by_wall_clock = settings.clock == "wall"
+        self._set_time()
         self._robot = SimulatedBaxter(self._world)
         self._contacts = ArmContacts(self._world, rospy.logwarn)
         self._pacer = Pacer(None if settings.speed == "max" else settings.speed)
@@ -174,7 +184,7 @@ class BaxterSim:
         rospy.set_param("rethink/software_version", SOFTWARE_VERSION)
         urdf = load_urdf()
         rospy.set_param("robot_description", urdf)
-        self._clock = direct_publisher("/clock", Clock)
+        self._clock = None if self._by_wall_clock else direct_publisher("/clock", Clock)
         self._topics = RobotTopics(self._robot, self._inbox)
         self._grippers = [GripperTopics(side, self._robot.grippers[side], self._inbox) for side in ARMS]
         self._renderer = self._start_cameras(settings)
@@ -261,13 +271,20 @@ class BaxterSim:
         """Advance by one tick: commands, physics, readings."""
         self._inbox.run()
         self._update()
+        self._set_time()
         self._contacts.update()
         stamp = to_stamp(self._world.time)
-        self._clock.publish(stamp)
+        if self._clock is not None:
+            self._clock.publish(stamp)
         self._topics.publish(stamp)
         for gripper in self._grippers:
             gripper.publish(stamp)
         self._pacer.wait()
+
+    def _set_time(self) -> None:
+        """A robot without /clock stamps by the wall clock, however far the physics are."""
+        if self._by_wall_clock:
+            self._world.data.time = time.time()
 
     def _update(self) -> None:
         """One tick of the robot; objects that went wrong in it are taken off the table, and no arm jumps."""
