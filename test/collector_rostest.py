@@ -270,7 +270,8 @@ class CollectorTest(unittest.TestCase):
         service = rospy.Service("/trial_recorder/record", RecordTrial, lambda _: RecordTrialResponse(True, "", 1, ""))
         self.addCleanup(service.shutdown)
         self.folder.mkdir()
-        values = {"data": str(self.folder), "calibration": str(CALIBRATION), "trials": 3, "deadlines": QUICK}
+        values = {"data": str(self.folder), "calibration": str(CALIBRATION), "simulator": "/fake_sim"}
+        values.update(trials=3, deadlines=QUICK)
         collector = Collector(parse_settings(CollectorSettings, values, "test"))
         collector._workcell.approach = lambda region: 1 / (region.arm != "left") and Step(Outcome.ROBOT_FAULT)
         ended = []
@@ -348,14 +349,68 @@ class CollectorTest(unittest.TestCase):
         self.assertIn("could not be laid out anew 3 times in a row", collector.output)
         self.assertIn("the objects found no place", collector.output)
 
-    def test_on_a_robot_without_simulator_a_person_is_asked(self):
+    # A person in the place of a simulator
+
+    def told(self, message):
+        return wait_for(lambda: self.status.is_now("PAUSED") and message in self.status.all[-1].message, message)
+
+    def start_with_a_person(self, **parameters):
+        collector = self.start(simulator="", **parameters)
+        self.told("clear the table and step back; `rosservice call /collector/resume` goes on")
+        self.call("resume")
+        self.told("done; now lay the objects out; `rosservice call /collector/resume` goes on")
+        self.assertEqual(self.world.picks, 0)
+        self.call("resume")
+        return collector
+
+    def test_a_person_clears_the_table_and_lays_the_objects_out_before_anything_moves(self):
+        self.world.background = iter([(False, "the table is not empty"), (True, "learnt")])
+        collector = self.start(simulator="", trials=1)
+        self.told("clear the table and step back")
+        self.call("resume")
+        self.told("the empty table was not learnt: service roi_sampler/reset_background: the table is not empty")
+        self.call("resume")
+        self.told("learnt; now lay the objects out")
+        self.assertEqual(self.world.picks, 0)
+        self.call("resume")
+        self.assertEqual(collector.wait(), 0, collector.output)
+        self.assertEqual((len(self.trials()), self.world.layouts), (1, 0))
+
+    def test_an_arm_without_objects_waits_while_the_other_one_works_and_both_are_asked_for_when_none_is_left(self):
         self.world.region["left"] = "NO_OBJECTS"
-        collector = self.start(trials=0, simulator="", rearrange_after=1)
-        told = "left arm finds no object that it can reach; please put objects on its half of the table"
-        wait_for(lambda: any(status.message == told for status in self.status.all), "the person is asked")
+        collector = self.start_with_a_person(trials=0, rearrange_after=2)
+        wish = "left arm: no object that it can reach; pause, put objects on its half, resume"
+        wait_for(lambda: self.status.all[-1].message == wish, "the person is told")
+        self.wait_for_trials(len(self.trials()) + 3)
+        self.assertEqual((self.status.all[-1].message, len(self.faults())), (wish, 2))
+        self.world.region["right"] = "UNREACHABLE"
+        self.told("no arm finds an object that it can reach: lay objects out; ")
+        self.world.region = dict.fromkeys(self.world.region, "SUCCESS")
+        self.call("resume")
+        wait_for(lambda: any(trial["arm"] == "left" for trial in self.trials()), "the left arm finds an object")
         self.call("stop")
         self.assertEqual(collector.wait(), 0)
         self.assertEqual(self.world.layouts, 0)
+
+    def test_a_person_puts_another_object_there_for_each_try_and_never_under_a_moving_arm(self):
+        collector = self.start_with_a_person(trials=2, arms="left", isolate=True)
+        self.told("lay other objects out")
+        self.assertEqual((len(self.trials()), self.world.moving), (1, set()))
+        self.call("resume")
+        self.assertEqual(collector.wait(), 0)
+        self.assertEqual(len(self.trials()), 2)
+
+    def test_stop_and_ctrl_c_end_the_wait_for_a_person(self):
+        collector = self.start(simulator="")
+        self.told("clear the table")
+        self.call("stop")
+        self.assertEqual(collector.wait(), 0)
+        self.assertIn("FINISHED: 0 trials recorded", collector.output)
+        self.recorder.close()
+        collector = self.start(simulator="")
+        self.told("clear the table")
+        collector.process.send_signal(signal.SIGINT)
+        self.assertEqual(collector.wait(10.0), 0, collector.output)
 
     # What is told before anything moves
 
@@ -370,7 +425,6 @@ class CollectorTest(unittest.TestCase):
     def test_wrong_parameters_are_named(self):
         right = {"data": "data", "calibration": str(CALIBRATION)}
         for key, value, told in (
-            ("robot", "pr2", "'robot' is 'pr2': expected one of: sim"),
             ("arms", "three", "'arms' is 'three': expected one of: both, left, right"),
             ("mode", "dream", "'mode' is 'dream': expected one of: random, staged, best"),
             ("planner", "prm", "'planner' is 'prm': expected one of: ompl"),

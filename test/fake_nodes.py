@@ -3,12 +3,13 @@
 The recorder is not among them: the tests start the real one.
 """
 
+import itertools
 import subprocess
 import sys
 import threading
 import time
 from pathlib import Path
-from typing import Callable, Dict, List
+from typing import Callable, Dict, Iterator, List, Tuple
 
 import actionlib
 import numpy as np
@@ -57,6 +58,7 @@ class FakeNodes:
     Attributes:
         region, approach, grasp, pick: outcome that each step answers, by arm; a function is called with the arm.
         prior: of the grasps; without places, as of random ones.
+        background: what comes of learning the empty table, one after the other.
         scatter: whether objects can be laid out.
         layouts: how often they were.
         exchanges: how often others were laid out.
@@ -73,8 +75,8 @@ class FakeNodes:
         self.reset()
         rospy.Service("/roi_sampler/sample", SampleRegion, self._on_region)
         rospy.Service("/grasp_sampler/sample", SampleGrasp, self._on_grasp)
-        for name in ("/roi_sampler/reset_background", "/fake_sim/clear_table"):
-            rospy.Service(name, Trigger, lambda _: TriggerResponse(True, "done"))
+        rospy.Service("/roi_sampler/reset_background", Trigger, lambda _: TriggerResponse(*next(self.background)))
+        rospy.Service("/fake_sim/clear_table", Trigger, lambda _: TriggerResponse(True, "done"))
         rospy.Service("/fake_sim/scatter", Trigger, self._on_scatter)
         rospy.Service("/fake_sim/exchange_objects", Trigger, self._on_exchange)
         rospy.Service("/fake_sim/put_back_objects", PutBackObjects, lambda _: PutBackObjectsResponse(["ball"]))
@@ -89,6 +91,7 @@ class FakeNodes:
         self.grasp: Dict[str, object] = dict.fromkeys(ARMS, "SUCCESS")
         self.pick: Dict[str, object] = dict.fromkeys(ARMS, "FAILURE")
         self.prior = GraspPrior()
+        self.background: Iterator[Tuple[bool, str]] = itertools.repeat((True, "done"))
         self.scatter = True
         self.layouts = self.picks = self.exchanges = 0
         self.moving: set = set()

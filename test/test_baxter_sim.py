@@ -30,6 +30,13 @@ def test_config_file_states_the_defaults():
     assert parse_settings(BaxterSimSettings, yaml.safe_load(CONFIG.read_text()), str(CONFIG)) == BaxterSimSettings()
 
 
+@pytest.mark.parametrize("speed", ["max", 2])
+def test_the_wall_clock_has_one_speed(speed):
+    with pytest.raises(ConfigError, match=f"speed is {speed}: a simulation by the wall clock runs at speed 1"):
+        parse_settings(BaxterSimSettings, {"clock": "wall", "speed": speed}, "sim")
+    assert parse_settings(BaxterSimSettings, {"clock": "wall", "speed": 1.0}, "sim").clock == "wall"
+
+
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [

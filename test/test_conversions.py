@@ -231,6 +231,16 @@ def test_camera_info_round_trip():
     np.testing.assert_array_equal(back.D, camera.D)
 
 
+def test_a_rectified_picture_has_the_camera_of_p_and_no_distortion():
+    K = np.array([[1060.0, 0, 959.5], [0, 1054.0, 539.5], [0, 0, 1]])
+    raw = conversions.camera_to_info(Camera(1920, 1080, K, np.array([0.05, -0.07, 0.001, -0.001, 0.02])), 2.5, "kinect")
+    raw.P[0], raw.P[2] = 1010.0, 950.0  # as where the picture was scaled to hide its bent edges
+    camera = conversions.camera_from_info(over_the_wire(conversions.rectified_info(raw)))
+    np.testing.assert_array_equal(camera.K, [[1010.0, 0, 950.0], [0, 1054.0, 539.5], [0, 0, 1]])
+    assert not camera.D.any()
+    assert raw.D[0] == 0.05  # the message is as it came
+
+
 def test_uncalibrated_camera_is_a_typed_error():
     with pytest.raises(conversions.ConversionError, match="calibrate"):
         conversions.camera_from_info(CameraInfo(width=10, height=10))

@@ -1,20 +1,40 @@
 """Collision scenes: distances against a second computation, certified edges, walls, shapes that enclose."""
 
+from xml.etree import ElementTree
+
 import numpy as np
 import pytest
 from motion_samples import ROBOT, TABLE, arms_distance, box_distance, capsule_points
 
-from grasp_learning.geometry import top_down_pose
+from grasp_learning.calibration import load_calibration
+from grasp_learning.geometry import Camera, top_down_pose
 from grasp_learning.motion.collision import HORIZON, Box, CollisionScene
 from grasp_learning.motion.kinematics import NEUTRAL, Kinematics
-from grasp_learning.motion.robot_model import Shape
+from grasp_learning.motion.robot_model import JOINT_SUFFIXES, RobotModel, Shape
 from grasp_learning.motion.shapes import enclose
+from grasp_learning.robot_description import find_package_file, load_urdf
+from grasp_learning.silhouette import Silhouette
 
 BOX = Box("crate", (0.7, 0.3, 0.2), (0.3, 0.1, 0.3))
 
 
 def random_joints(scene, rng):
     return rng.uniform(scene.lower, scene.upper)
+
+
+def test_a_mesh_at_the_torso_as_in_rethinks_description_is_refused_and_hides_no_arm_from_the_camera():
+    tree = ElementTree.fromstring(load_urdf())
+    (torso,) = (link for link in tree.findall("link") if link.get("name") == "torso")
+    geometry = ElementTree.SubElement(ElementTree.SubElement(torso, "collision"), "geometry")
+    ElementTree.SubElement(geometry, "mesh", filename="package://baxter_description/meshes/torso/base_link.DAE")
+    robot = RobotModel(ElementTree.tostring(tree, encoding="unicode"))
+    with pytest.raises(ValueError, match="link 'torso' has a collision mesh"):
+        CollisionScene(robot, "left")
+    camera = Camera(480, 270, np.array([[265.0, 0, 239.5], [0, 265.0, 134.5], [0, 0, 1]]))
+    joints = {f"{side}_{name}": q for side in ("left", "right") for name, q in zip(JOINT_SUFFIXES, NEUTRAL)}
+    T_base_kinect = load_calibration(find_package_file("config/calibration/sim.yaml")).T_base_kinect.matrix
+    own, theirs = (Silhouette(each).mask(joints, camera, T_base_kinect) for each in (ROBOT, robot))
+    assert own.any() and (own == theirs).all()
 
 
 @pytest.mark.parametrize(

@@ -191,12 +191,11 @@ def test_a_model_guides_a_collection_of_its_own(tmp_path):
     assert len(run.trials()) == 2
 
 
-def test_an_unknown_robot_ends_the_launch_with_a_clear_line(start):
+def test_an_unknown_robot_is_told_by_the_name_of_its_missing_file(start):
     run = start("robot:=pr2")
     run.launch.wait(60)
-    # its calibration file is named after it
-    assert "'robot' is 'pr2': expected one of: sim" in run.launch.output
-    assert "REQUIRED process [collector-" in run.launch.output
+    assert "No such file or directory: " in run.launch.output
+    assert "launch/robot/pr2.launch" in run.launch.output
 
 
 def test_a_folder_in_use_ends_the_launch_before_anything_is_recorded(start, tmp_path):
@@ -230,4 +229,4 @@ def test_the_launch_files_arguments_reach_their_nodes():
     ):
         assert line in parameters.splitlines()
     assert f"/collector/data: {os.getcwd()}/some/where" in parameters
-    assert "/right/arm_executor" not in parameters
+    assert "/right/arm_executor/arm" not in parameters

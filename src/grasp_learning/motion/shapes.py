@@ -84,7 +84,9 @@ def _link_shapes(robot: RobotModel, link: str) -> Iterator[Tuple[str, np.ndarray
         ValueError: it has a mesh, which would be left out silently.
     """
     if link in robot.meshes:
-        raise ValueError(f"link '{link}' has a collision mesh; collisions are checked with box, cylinder and sphere only")
+        raise ValueError(
+            f"link '{link}' has a collision mesh; collisions are checked with box, cylinder and sphere only"
+        )
     carrier, T = robot.carrier(link)
     joint = robot.parent_joint.get(carrier)
     if joint is not None and joint.kind == "prismatic":

@@ -5,11 +5,12 @@ Publishes:
 Services:
     ~pause, ~resume, ~stop (std_srvs/Trigger): no new trial starts; trials start again; end after those in flight.
 Parameters:
-    ~robot (str): name of its file in config/robots. ~arms (str): 'both', 'left' or 'right'. ~mode (str): 'random', 'staged' or 'best'.
-    ~stage (int, 0): of the curriculum. ~model (str): checkpoint that chooses the grasps; '' in random mode.
-    ~trials (int): labelled trials to record in this run, 0 for no end. ~data (str): the collection's folder.
+    ~robot (str): name of its file in config/robots. ~arms (str): 'both', 'left' or 'right'. ~mode (str): 'random',
+    'staged' or 'best'. ~stage (int, 0): of the curriculum. ~model (str): checkpoint that chooses the grasps; '' in
+    random mode. ~trials (int): labelled trials to record in this run, 0 for no end. ~data (str): the collection's folder.
     ~planner (str): 'ompl'. ~calibration (str): calibration file.
-    ~simulator (str): name of the simulator's node, empty on a real robot. ~objects (str): split of its objects.
+    ~simulator (str): name of the simulator's node, which lays the objects out; empty where a person does, who is asked
+    in ~status and on the terminal, and answers by ~resume. ~objects (str): split of a simulator's objects.
     ~place_held (bool, false): put what is held into the arm's bin. ~tables (int, 0): clear so many tables, those of
     earlier runs included, in the place of ~trials. ~isolate (bool, false): each try finds another object on the table.
     ~in_all (bool, false): ~trials counts those that the folder holds already. ~rerank (bool, false): what the grasp
@@ -21,7 +22,7 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Dict, List, Optional, Tuple
+from typing import Dict, List, Optional, Set, Tuple
 
 import rospy
 from pydantic import Field, field_validator, model_validator
@@ -42,8 +43,9 @@ from grasp_learning.trial import ARMS, Outcome, Trial, run_trial
 
 MODES = ("random", "staged", "best")
 PLANNERS = ("ompl",)
-# services of the simulator that lay objects out
+# services of the simulator that lay objects out; a person is asked for the same
 SCATTER, EXCHANGE = "scatter", "exchange_objects"
+REMINDER = 60.0  # s of wall clock after which a person is asked again
 LINGER = 0.3  # s of wall clock for the last messages to reach their listeners
 
 
@@ -101,8 +103,8 @@ class CollectorSettings(Settings):
             raise ValueError(f"mode '{self.mode}' needs a model: name a checkpoint file")
         if self.mode == "staged" and self.stage == 0:
             raise ValueError("mode 'staged' needs a stage from 1 on: stage 0 is the random collection")
-        if (self.tables or self.isolate) and not self.simulator:
-            raise ValueError("tables and isolate need a simulator, which lays the objects out")
+        if self.tables and not self.simulator:
+            raise ValueError("tables need a simulator, which lays the objects out and knows where they are")
         if self.tables and (self.isolate or not self.place_held):
             raise ValueError("tables are cleared with place_held and without isolate")
         if self.rerank and self.mode != "best":
@@ -151,6 +153,7 @@ class Collector:
         self._rearrange = ""  # SCATTER or EXCHANGE, until which no trial starts
         self._since_exchange = 0  # recorded trials
         self._layouts = self._failed_layouts = 0  # in a row without a recorded trial
+        self._starving: Set[str] = set()  # arms that find nothing until a person has laid objects out
         self._busy: Dict[str, bool] = {arm: False for arm in settings.arm_names}
         self._lock = threading.RLock()  # guards all of the above and printing; never held across a call
         self._status = rospy.Publisher("~status", CollectionStatus, queue_size=10, latch=True)
@@ -181,7 +184,11 @@ class Collector:
     # Start
 
     def _start_up(self) -> None:
-        """Wait for the nodes, then, in simulation, learn the empty table and lay the objects out."""
+        """Wait for the nodes, have the empty table learnt and the objects laid out.
+
+        Raises:
+            CallFailed: a node did not come up, or could not do its part.
+        """
         end = time.monotonic() + self._settings.start_timeout
         for name in ("roi_sampler/sample", "grasp_sampler/sample", "trial_recorder/record"):
             try:
@@ -194,9 +201,40 @@ class Collector:
             self._workcell.trigger(f"{simulator}/clear_table")
             self._workcell.trigger("roi_sampler/reset_background", self._settings.deadlines.background)
             self._workcell.trigger(f"{simulator}/{SCATTER}")
+        else:
+            self._set_table_with_a_person()
         # only now: the recorder has made the folder
         write_conditions(self._settings.data, self._settings.conditions)
         self._progress.start(rospy.get_time())
+
+    def _set_table_with_a_person(self) -> None:
+        """Have a person clear the table, learn it, and have them lay the objects out."""
+        request = "clear the table and step back"
+        while self._asked(request):
+            try:
+                said = self._workcell.trigger("roi_sampler/reset_background", self._settings.deadlines.background)
+            except CallFailed as error:
+                request = f"the empty table was not learnt: {error}; clear it and step back"
+                continue
+            self._asked(f"{said}; now lay the objects out")
+            return
+
+    def _asked(self, request: str) -> bool:
+        """Ask a person for something and wait until they say by ~resume that it is done; False if the run ends."""
+        self._hold(request)
+        asked = time.monotonic()
+        while self._flags.paused and not self._over():
+            if time.monotonic() - asked > REMINDER:
+                self._hold(request)
+                asked = time.monotonic()
+            time.sleep(0.05)
+        return not self._over()
+
+    def _hold(self, reason: str) -> None:
+        """Pause until somebody calls ~resume, and tell why."""
+        text = f"{reason}; `rosservice call {rospy.resolve_name('~resume')}` goes on"
+        self._set(text, paused=True)
+        rospy.logwarn("%s", text)
 
     # One arm
 
@@ -248,7 +286,7 @@ class Collector:
                 self._settled(arm, trial, number)
         with self._lock:
             print(describe_trial(number, trial, self._progress.snapshot()), flush=True)
-        self._publish("")
+        self._publish(self._wish())
         return trial, number
 
     def _settled(self, arm: str, trial: Optional[Trial], number: int) -> None:
@@ -262,7 +300,9 @@ class Collector:
             self._layouts = self._failed_layouts = 0
             self._since_exchange += 1
         due = 0 < self._settings.exchange_after <= self._since_exchange
-        if self._settings.simulator and (due or self._settings.isolate):
+        # a person is not bothered with an object that nothing was done to
+        tried = bool(self._settings.simulator or number or (trial is not None and trial.outcome in self.no_object))
+        if due or (self._settings.isolate and tried):
             self._rearrange = EXCHANGE
 
     def _record(self, trial: Trial) -> int:
@@ -290,7 +330,7 @@ class Collector:
 
     def _may_start(self, arm: str) -> bool:
         """Whether the objects lie ready for an arm's trial; asked under the lock."""
-        return not self._rearrange
+        return not self._rearrange and arm not in self._starving
 
     def _pause(self, seconds: float) -> None:
         Deadline(seconds, max(1.0, seconds)).wait(self._over, poll=0.05)
@@ -301,25 +341,48 @@ class Collector:
     # Objects
 
     def _ask_for_objects(self, arm: str) -> None:
-        if self._settings.isolate:
+        if not self._settings.simulator:
+            if not self._settings.isolate:  # where a person is asked for another one after each try anyway
+                with self._lock:
+                    self._starving.add(arm)
+                    self._publish(self._wish())
+                rospy.logwarn("%s", self._wish())
+        elif self._settings.isolate:
             # another one comes anyway
             with self._lock:
                 self._layouts += 1
             if self._layouts >= self._settings.max_layouts:
                 count = self._settings.max_layouts * self._settings.rearrange_after
                 self._fail(f"{arm} arm: it could reach none of {count} objects in a row; look at /roi_sampler/overlay")
-        elif self._settings.simulator:
+        else:
             with self._lock:
                 # other objects are laid out anew, too
                 self._rearrange = self._rearrange or SCATTER
-        else:
-            self._publish(f"{arm} arm finds no object that it can reach; please put objects on its half of the table")
-            rospy.logwarn("%s arm finds no object that it can reach; please put objects on its half", arm)
+
+    def _wish(self) -> str:
+        """What a person may do for arms that find nothing, while the other one works; '' where there is nothing."""
+        arms = " and ".join(sorted(self._starving))
+        return f"{arms} arm: no object that it can reach; pause, put objects on its half, resume" if arms else ""
 
     def _tend_objects(self) -> None:
         """What is to be done about the objects now; asked again and again, beside the arms' threads."""
-        if self._rearrange:
-            self._lay_out_objects()
+        if self._settings.simulator:
+            if self._rearrange:
+                self._lay_out_objects()
+        elif self._rearrange or len(self._starving) == len(self._busy):
+            self._ask_for_layout()
+
+    def _ask_for_layout(self) -> None:
+        """Ask a person for objects as soon as no arm moves; no trial starts before ~resume."""
+        with self._lock:
+            if any(self._busy.values()) or self._flags.paused:
+                return
+            others = self._rearrange == EXCHANGE
+            self._rearrange, self._since_exchange = "", 0
+            self._starving.clear()
+            self._hold(
+                "lay other objects out" if others else "no arm finds an object that it can reach: lay objects out"
+            )
 
     def _lay_out_objects(self) -> None:
         """Lay out the objects anew, or others, as soon as no arm moves; the collection fails if that does not help."""
@@ -400,7 +463,9 @@ class Collector:
     def _on_resume(self, _request) -> TriggerResponse:
         if self._flags.stopping:
             return TriggerResponse(False, "the collection is ending")
-        self._set("collecting", paused=False)
+        with self._lock:
+            self._starving.clear()  # who resumes has seen to the table
+            self._set("collecting", paused=False)
         return TriggerResponse(True, "collecting")
 
     def _on_stop(self, _request) -> TriggerResponse:
