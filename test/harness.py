@@ -32,11 +32,12 @@ class Launch:
     Args:
         arguments: as typed after ``roslaunch grasp_learning``.
         folder: for the log and for ROS's own logs.
+        beside: a running launch whose master this one uses.
     """
 
-    def __init__(self, arguments: List[str], folder: Path):
-        self.port = free_port()
-        self.log = folder / f"roslaunch_{self.port}.log"
+    def __init__(self, arguments: List[str], folder: Path, beside: Optional["Launch"] = None):
+        self.port = free_port() if beside is None else beside.port
+        self.log = folder / f"roslaunch_{free_port()}.log"
         self.environment = dict(
             os.environ,
             ROS_MASTER_URI=f"http://127.0.0.1:{self.port}",
