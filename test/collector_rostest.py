@@ -63,6 +63,7 @@ class CollectorTest(unittest.TestCase):
             "calibration": str(CALIBRATION),
             "trials": 4,
             "fault_pause": 0.05,
+            "attended": False,
             "start_timeout": 15.0,
             "deadlines": QUICK,
             **parameters,

@@ -1,6 +1,7 @@
 """Where the Kinect is and where the table is: the calibration file of a robot."""
 
-from typing import List
+import datetime
+from typing import List, Optional
 
 import numpy as np
 from pydantic import Field, ValidationInfo, field_validator
@@ -57,10 +58,12 @@ class Calibration(Settings):
     Attributes:
         T_base_kinect: pose of the Kinect's colour optical frame in the base frame.
         table: the table's upper face.
+        date: when it was measured (UTC unless it says otherwise); None in simulation, where it is true by construction.
     """
 
     T_base_kinect: Pose
     table: Table
+    date: Optional[datetime.datetime] = None
 
 
 def load_calibration(path) -> Calibration:

@@ -384,6 +384,7 @@ class PickSequence:
     def _retreat(self) -> str:
         try:
             self._arm.check()
+            self._phase("retreat")
             self._hand_open_if_possible()
             self.to_neutral()
         except StepError as error:
