@@ -35,13 +35,23 @@ class FakeGripperState:
         self.message = EndEffectorState(id=7, enabled=1, calibrated=0, ready=1, position=0.0)
         self.target, self.object_width = 100.0, None
         self.can_calibrate = True
+        self.failed = False
 
     def command(self, command: EndEffectorCommand) -> None:
         self.message.command_sender, self.message.command_sequence = command.sender, command.sequence
         if command.command == EndEffectorCommand.CMD_CALIBRATE and self.can_calibrate:
             self.message.calibrated = 1
+        elif command.command == EndEffectorCommand.CMD_RESET:
+            self.message.error = int(self.failed)
         elif command.command == EndEffectorCommand.CMD_GO:
             self.target = json.loads(command.args)["position"]
+
+    def fail(self) -> None:
+        """Report an error that no reset clears, until it is mended."""
+        self.failed, self.message.error = True, 1
+
+    def mend(self) -> None:
+        self.failed, self.message.error = False, 0
 
     def step(self) -> None:
         low = 0.0 if self.object_width is None else self.object_width
@@ -57,8 +67,8 @@ class FakeBaxter:
     Attributes:
         publishing: False is a robot (and a clock) that died.
         joints_frozen: the joint states' stamps stand still.
-        pictures: False is a camera that sends nothing.
-        commands: (time, side) of every joint command.
+        pictures: False is a wrist camera that sends nothing.
+        commands: (time, side, wall-clock time) of every joint command.
         near_asked: (x, y, radius) of every question for the objects near a point.
     """
 
@@ -73,6 +83,11 @@ class FakeBaxter:
         self._joints = rospy.Publisher("/robot/joint_states", JointState, queue_size=1, tcp_nodelay=True)
         self._state = rospy.Publisher("/robot/state", AssemblyState, queue_size=1)
         self._arms = {side: self._arm(side) for side in SIDES}
+        self._kinect = {
+            "image": rospy.Publisher("/kinect2/hd/image_color", Image, queue_size=1),
+            "info": rospy.Publisher("/kinect2/hd/camera_info", CameraInfo, queue_size=1),
+            "depth": rospy.Publisher("/kinect2/hd/image_depth_rect", Image, queue_size=1),
+        }
         rospy.Subscriber("/robot/set_super_enable", Bool, self._enable)
         rospy.Subscriber("/robot/set_super_reset", Empty, self._reset)
         rospy.Service("/fake/held", QueryHeld, self._held)
@@ -109,7 +124,7 @@ class FakeBaxter:
             self.state.enabled = message.data
 
     def _command(self, message: JointCommand, side: str) -> None:
-        self.commands.append((self.time, side))
+        self.commands.append((self.time, side, time.monotonic()))
         if self.state.enabled:
             values = dict(zip(message.names, message.command))
             self.positions[side] = [values[name] for name in arm_joints(side)]
@@ -147,8 +162,16 @@ class FakeBaxter:
                 arm["properties"].publish(EndEffectorProperties(id=7, ui_type=2))
             if tick % 10 == 0 and self.pictures:
                 self._picture(arm, now)
+        if tick % 10 == 0:
+            self._picture(self._kinect, now)
         if tick % 2 == 0:
-            self._state.publish(self.state)
+            self.tell_state()
+
+    def tell_state(self) -> float:
+        """Publish the robot's state; when that was (wall clock)."""
+        told = time.monotonic()
+        self._state.publish(self.state)
+        return told
 
     def _joint_state(self, now) -> JointState:
         message = JointState()
@@ -167,3 +190,7 @@ class FakeBaxter:
             info = CameraInfo(width=32, height=20, K=[20, 0, 16, 0, 20, 10, 0, 0, 1])
             info.header.stamp = now
             arm["info"].publish(info)
+            if "depth" in arm:
+                depth = Image(width=32, height=20, encoding="16UC1", step=64, data=bytes(20 * 64))
+                depth.header.stamp = now
+                arm["depth"].publish(depth)

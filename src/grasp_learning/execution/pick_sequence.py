@@ -382,6 +382,8 @@ class PickSequence:
             raise type(error)(f"{error}{self._retreat()}") from None
 
     def _retreat(self) -> str:
+        if self._arm.fault:
+            return "; the arm stands still until a person has seen to it"
         try:
             self._arm.check()
             self._phase("retreat")
