@@ -46,13 +46,6 @@ class FakeGripperState:
         elif command.command == EndEffectorCommand.CMD_GO:
             self.target = json.loads(command.args)["position"]
 
-    def fail(self) -> None:
-        """Report an error that no reset clears, until it is mended."""
-        self.failed, self.message.error = True, 1
-
-    def mend(self) -> None:
-        self.failed, self.message.error = False, 0
-
     def step(self) -> None:
         low = 0.0 if self.object_width is None else self.object_width
         goal = max(self.target, low)
@@ -110,11 +103,34 @@ class FakeBaxter:
             "info": rospy.Publisher(f"{camera}/camera_info", CameraInfo, queue_size=1),
         }
 
-    def press_estop(self) -> None:
+    # faults: each returns when it was told (wall clock)
+
+    def press_estop(self) -> float:
         self.state.enabled, self.state.stopped, self.state.estop_button = False, True, 1
+        return self._tell_state()
 
     def release_estop(self) -> None:
         self.state.estop_button = AssemblyState.ESTOP_BUTTON_RELEASED
+
+    def disable(self) -> float:
+        self.state.enabled = False
+        return self._tell_state()
+
+    def freeze_joints(self, frozen: bool) -> float:
+        self.joints_frozen = frozen
+        return time.monotonic()
+
+    def freeze_camera(self, frozen: bool) -> float:
+        self.pictures = not frozen
+        return time.monotonic()
+
+    def fail_gripper(self, side: str = "left") -> float:
+        """An error that no reset clears, until it is mended."""
+        self.grippers[side].failed, self.grippers[side].message.error = True, 1
+        return time.monotonic()
+
+    def mend_gripper(self, side: str = "left") -> None:
+        self.grippers[side].failed, self.grippers[side].message.error = False, 0
 
     def _reset(self, _message) -> None:
         self.state = AssemblyState()
@@ -165,10 +181,10 @@ class FakeBaxter:
         if tick % 10 == 0:
             self._picture(self._kinect, now)
         if tick % 2 == 0:
-            self.tell_state()
+            self._tell_state()
 
-    def tell_state(self) -> float:
-        """Publish the robot's state; when that was (wall clock)."""
+    def _tell_state(self) -> float:
+        """Publish the robot's state; just before that (wall clock)."""
         told = time.monotonic()
         self._state.publish(self.state)
         return told

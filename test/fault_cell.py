@@ -10,8 +10,9 @@ import signal
 import threading
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Callable, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 import numpy as np
 import rospy
@@ -50,17 +51,19 @@ class Kind:
 
     Attributes:
         outcome: typed outcome of the trial that it ends.
-        begin: breaks something. end: mends it.
+        begin: breaks something; when the robot told of it (s, wall clock). end: mends it.
         deadline: within which it must be noticed (s, wall clock).
+        both_clocks: the deadline is over only when it is so by both clocks, of which this machine may delay one.
         delay: after the begin of the phase (s, robot's time).
         label_at: phases at which the label stands, and the next trial ends with the outcome.
     """
 
     outcome: str
-    begin: Callable[[], None]
-    end: Callable[[], None]
+    begin: Callable[[], float]
+    end: Callable[[], Any]
     deadline: float
     delay: float = 0.1
+    both_clocks: bool = False
     label_at: Tuple[str, ...] = (PUT_BACK,)
 
     @property
@@ -111,24 +114,23 @@ class Result:
 
 
 class FaultCell:
-    """The cell, ready when it is made; :meth:`run` breaks one thing at one phase.
+    """The cell; after :meth:`start` and :meth:`confirm`, :meth:`run` breaks one thing at one phase.
 
     Args:
+        folder: of the collection.
         speed: of the robot's clock against the wall clock.
-        folder: for the collection's conditions.
+        robot: what is broken; None for an ideal one.
     """
 
-    def __init__(self, folder: Path, speed: float):
+    def __init__(self, folder: Path, speed: float, robot=None):
         self.speed = speed
-        self.robot = FakeBaxter(speed)
-        self.robot.grippers["left"].object_width = 60.0
+        self.robot = FakeBaxter(speed) if robot is None else robot
         self.recorded: List[Tuple[float, str, str]] = []  # (wall clock, outcome, detail)
         self.begun: List[Tuple[float, str]] = []  # (wall clock, phase)
         self._at: Dict[str, Callable[[], None]] = {}
         self._lock = threading.Lock()
         self._pid = 0
         self._picture = compressed(picture(320, 200, np.random.default_rng(0)), 1.0)
-        rospy.set_param("/rethink/software_version", "1.2.0.57")
         rospy.Subscriber(f"{EXECUTOR}/approach/feedback", ApproachActionFeedback, self._on_feedback, tcp_nodelay=True)
         rospy.Subscriber(f"{EXECUTOR}/pick/feedback", PickActionFeedback, self._on_feedback, tcp_nodelay=True)
         rospy.Service("/roi_sampler/sample", SampleRegion, self._on_region)
@@ -136,12 +138,18 @@ class FaultCell:
         rospy.Service("/trial_recorder/record", RecordTrial, self._on_record)
         self.status = StatusListener()
         self.kinds = self._kinds()
-        self.collector = Node("collector", self._parameters(folder))
-        wait_for(lambda: self.status.is_now("PAUSED"), "the checks hold", 60.0)
+        self._folder = folder
+        self.collector: Optional[Node] = None
 
-    def _parameters(self, folder: Path) -> dict:
+    def start(self) -> Node:
+        """Start the collector."""
+        self.close()
+        self.collector = Node("collector", self._parameters())
+        return self.collector
+
+    def _parameters(self) -> dict:
         return {
-            "data": str(folder),
+            "data": str(self._folder),
             "calibration": str(CALIBRATION),
             "arms": "left",
             "trials": 0,
@@ -154,12 +162,14 @@ class FaultCell:
 
     def confirm(self) -> None:
         """The person allows the first motion; returns when trials run."""
+        wait_for(lambda: self.status.is_now("PAUSED"), "the checks hold", 60.0)
         self.resume()
         wait_for(lambda: any(status.state == "RUNNING" for status in self.status.all), "the collection runs", 60.0)
 
     def close(self) -> None:
         """End the collector."""
-        self.collector.close()
+        if self.collector is not None:
+            self.collector.close()
 
     # --- the nodes around -----------------------------------------------------------------------------------------
 
@@ -201,35 +211,25 @@ class FaultCell:
     # --- faults ---------------------------------------------------------------------------------------------------
 
     def _kinds(self) -> Dict[str, Kind]:
-        robot, gripper = self.robot, self.robot.grippers["left"]
-
-        def press() -> None:
-            robot.press_estop()
-            robot.tell_state()
-
-        def disable() -> None:
-            robot.state.enabled = False
-            robot.tell_state()
-
-        def switch(name: str, value: bool) -> Callable[[], None]:
-            return lambda: setattr(robot, name, value)
-
-        frozen = switch("joints_frozen", True), switch("joints_frozen", False)
-        blind = switch("pictures", False), switch("pictures", True)
+        robot = self.robot
+        frozen = partial(robot.freeze_joints, True), partial(robot.freeze_joints, False)
+        blind = partial(robot.freeze_camera, True), partial(robot.freeze_camera, False)
         return {
-            "estop": Kind("ROBOT_FAULT", press, robot.release_estop, 0.0),
-            "disable": Kind("ROBOT_FAULT", disable, lambda: None, 0.0),
+            "estop": Kind("ROBOT_FAULT", robot.press_estop, robot.release_estop, 0.0),
+            "disable": Kind("ROBOT_FAULT", robot.disable, lambda: None, 0.0),
             # as streaming/joint_state_timeout says, by both clocks
-            "frozen_joints": Kind("ROBOT_FAULT", *frozen, 0.2 / min(self.speed, 1.0)),
+            "frozen_joints": Kind("ROBOT_FAULT", *frozen, 0.2 / min(self.speed, 1.0), both_clocks=True),
             # noticed when the next picture is wanted
             "frozen_camera": Kind("SENSOR_FAULT", *blind, (MOTION + CAMERA) / self.speed, delay=0.0),
             # noticed when the gripper is to do or to say something; the SDK tries to reset it for 2 s
-            "gripper_error": Kind("SENSOR_FAULT", gripper.fail, gripper.mend, (MOTION + 2.0) / self.speed),
+            "gripper_error": Kind("SENSOR_FAULT", robot.fail_gripper, robot.mend_gripper, (MOTION + 2.0) / self.speed),
             "killed_server": Kind("ROBOT_FAULT", self._kill, lambda: None, 0.0, label_at=()),
         }
 
-    def _kill(self) -> None:
+    def _kill(self) -> float:
+        begin = time.monotonic()
         os.kill(self._pid, signal.SIGKILL)
+        return begin
 
     # --- one case -------------------------------------------------------------------------------------------------
 
@@ -246,21 +246,20 @@ class FaultCell:
         """Break something a little after a phase begins, see how the trial ends, mend it, and go on."""
         kind = self.kinds[name]
         self._pid = node_pid(EXECUTOR)
-        struck: List[Tuple[float, int]] = []  # (wall clock, trials recorded so far)
+        struck: List[Tuple[float, float, int]] = []  # (wall clock, robot's time, trials recorded before)
 
         def strike() -> None:
-            with self._lock:
-                struck.append((time.monotonic(), len(self.recorded)))
-            kind.begin()
+            before, now = len(self.recorded), rospy.get_time()
+            struck.append((kind.begin(), now, before))
 
         with self._lock:
             self._at[phase] = strike if kind.delay == 0.0 else self._later(kind.delay, strike)
         wait_for(lambda: struck, f"phase {phase} begins", 60.0)
-        fault, before = struck[0]
+        fault, robots, before = struck[0]
         count = 2 if phase in kind.label_at else 1
         wait_for(lambda: len(self.recorded) >= before + count, f"{name} at {phase} ends the trial", 60.0)
         time.sleep(2 * STOP)  # in which a late command would come
-        result = self._judge(name, phase, fault, self.recorded[before : before + count])
+        result = self._judge(name, phase, (fault, robots), self.recorded[before : before + count])
         kind.end()
         time.sleep(2 * STOP)  # in which the robot tells of it
         if kind.stops:
@@ -275,20 +274,26 @@ class FaultCell:
 
         return lambda: threading.Thread(target=wait, daemon=True).start()
 
-    def _judge(self, name: str, phase: str, fault: float, ended: List[Tuple[float, str, str]]) -> Result:
-        kind = self.kinds[name]
+    def _judge(self, name: str, phase: str, times: Tuple[float, float], ended: List[Tuple[float, str, str]]) -> Result:
+        kind, (fault, robots) = self.kinds[name], times
         decided = ended[0][0]
         # when the arm begins to clear the table, the trial is decided
         decided = min([decided, *(at for at, begun in list(self.begun) if begun == "retreat" and at > fault)])
-        late = [wall for _, side, wall in list(self.robot.commands) if side == "left" and wall > fault]
+        late = [
+            (wall, robots_time)
+            for robots_time, side, wall in list(self.robot.commands)
+            if side == "left" and wall > fault
+        ]
+        wall, robots_time = late[-1] if late else times
+        stop = min(wall - fault, robots_time - robots) if kind.both_clocks else wall - fault
         return Result(
             kind=name,
             phase=phase,
-            expected=["SUCCESS", kind.outcome] if phase in kind.label_at else [kind.outcome],
-            outcomes=[outcome for _, outcome, _ in ended],
+            expected=["label", kind.outcome] if phase in kind.label_at else [kind.outcome],
+            outcomes=["label" if outcome in LABELS else outcome for _, outcome, _ in ended],
             seconds=decided - fault,
             limit=kind.deadline + GRACE,
-            stop=max(late, default=fault) - fault if kind.stops else None,
+            stop=stop if kind.stops else None,
             stop_limit=kind.deadline + STOP,
             detail=ended[-1][2],
         )

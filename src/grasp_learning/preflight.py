@@ -161,23 +161,22 @@ def check_calibration(path, now: datetime.datetime, most_days: float, measured: 
     Args:
         now: with a time zone.
         most_days: an older one is refused (days).
-        measured: it was measured on a real robot, so that it needs a date and ages.
+        measured: it is of a real robot, so that it must have been measured, and ages.
     """
     name = "calibration"
     try:
-        date = load_calibration(path).date
+        age = load_calibration(path).age(now)
     except ConfigError as error:
         return Check(name, Level.ERROR, str(error).replace("\n", "; "))
     if not measured:
         return Check(name, Level.OK, f"{path}: of a simulation, which does not age")
-    if date is None:
-        return Check(name, Level.ERROR, f"{path} has no date; calibrate the robot (docs/calibration.md)")
-    date = date if date.tzinfo else date.replace(tzinfo=datetime.timezone.utc)
-    days = (now - date).total_seconds() / DAY
+    if age is None:
+        return Check(name, Level.ERROR, f"{path}: Kinect or table were never measured; calibrate (docs/calibration.md)")
+    days = age / DAY
     if days > most_days:
         return Check(name, Level.ERROR, f"{path} is {days:.0f} days old (at most {most_days:g}); calibrate again")
     if days < -1.0:
-        return Check(name, Level.ERROR, f"{path} is from the future ({date:%Y-%m-%d}); set this computer's clock")
+        return Check(name, Level.ERROR, f"{path} is from {-days:.0f} days in the future; set this computer's clock")
     return Check(name, Level.OK, f"{path}, {max(days, 0.0):.1f} days old")
 
 
