@@ -273,6 +273,7 @@ class CollectorTest(unittest.TestCase):
         self.addCleanup(service.shutdown)
         self.folder.mkdir()
         values = {"data": str(self.folder), "calibration": str(CALIBRATION), "trials": 3, "deadlines": QUICK}
+        values["attended"] = False
         collector = Collector(parse_settings(CollectorSettings, values, "test"))
         collector._workcell.approach = lambda region: 1 / (region.arm != "left") and Step(Outcome.ROBOT_FAULT)
         ended = []
@@ -289,7 +290,11 @@ class CollectorTest(unittest.TestCase):
     # A person beside the robot; faults_rostest.py has the checks and the executor's part
 
     def test_a_fault_of_one_arm_stops_both_until_a_person_has_seen_to_it(self):
-        service = rospy.Service("/trial_recorder/record", RecordTrial, lambda _: RecordTrialResponse(True, "", 1, ""))
+        def record(request):
+            labelled = Outcome(request.trial.outcome).is_label
+            return RecordTrialResponse(True, "", int(labelled), "")
+
+        service = rospy.Service("/trial_recorder/record", RecordTrial, record)
         self.addCleanup(service.shutdown)
         self.folder.mkdir()
         values = {"data": str(self.folder), "calibration": str(CALIBRATION), "trials": 6, "deadlines": QUICK}

@@ -13,7 +13,6 @@ from grasp_learning.robot_description import NEUTRAL
 from grasp_learning.trial import Grasp, Region
 
 
-
 class Cell:
     """A robot, its gripper and the sequence under test; actions can be hung on the begin of a phase.
 
