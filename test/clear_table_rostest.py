@@ -115,6 +115,7 @@ class ClearTableTest(unittest.TestCase):
         recorder = Node("trial_recorder", {"data": str(folder), "robot": "sim", "minimum_free_gb": 0.0})
         self.addCleanup(recorder.close)
         values = {"tables": 1, "tries_per_table": ATTEMPTS, "place_held": True, "simulator": "/baxter_sim"}
+        values["attended"] = False
         collector = Node("collector", {**values, "data": str(folder), "calibration": str(CALIBRATION)})
         self.addCleanup(collector.close)
         self.assertEqual(collector.wait(PATIENCE), 0, collector.output)

@@ -9,6 +9,7 @@ import threading
 import time
 import unittest
 from pathlib import Path
+from unittest import mock
 
 import rospy
 import rostest
@@ -63,6 +64,7 @@ class CollectorTest(unittest.TestCase):
             "calibration": str(CALIBRATION),
             "trials": 4,
             "fault_pause": 0.05,
+            "attended": False,
             "start_timeout": 15.0,
             "deadlines": QUICK,
             **parameters,
@@ -271,7 +273,7 @@ class CollectorTest(unittest.TestCase):
         self.addCleanup(service.shutdown)
         self.folder.mkdir()
         values = {"data": str(self.folder), "calibration": str(CALIBRATION), "simulator": "/fake_sim"}
-        values.update(trials=3, deadlines=QUICK)
+        values.update(trials=3, deadlines=QUICK, attended=False)
         collector = Collector(parse_settings(CollectorSettings, values, "test"))
         collector._workcell.approach = lambda region: 1 / (region.arm != "left") and Step(Outcome.ROBOT_FAULT)
         ended = []
@@ -284,6 +286,50 @@ class CollectorTest(unittest.TestCase):
         )
         self.assertEqual(collector._progress.snapshot().counts["ABORTED"], 1)
         self.assertEqual(collector._busy, {"left": False, "right": False})
+
+    # A person beside the robot; faults_rostest.py has the checks and the executor's part
+
+    def test_a_fault_of_one_arm_stops_both_until_a_person_has_seen_to_it(self):
+        def record(request):
+            labelled = Outcome(request.trial.outcome).is_label
+            return RecordTrialResponse(True, "", int(labelled), "")
+
+        service = rospy.Service("/trial_recorder/record", RecordTrial, record)
+        self.addCleanup(service.shutdown)
+        self.folder.mkdir()
+        values = {"data": str(self.folder), "calibration": str(CALIBRATION), "trials": 6, "deadlines": QUICK}
+        with mock.patch.object(rospy, "Service"):  # another test's collector has the names
+            collector = Collector(parse_settings(CollectorSettings, {**values, "confirm": False}, "test"))
+        collector._check = lambda will_prepare: None  # there is no robot
+        outcomes = iter(["ROBOT_FAULT", *["SUCCESS"] * 20])
+
+        def approach(arm):
+            outcome = next(outcomes)
+            if outcome == "ROBOT_FAULT":
+                wait_for(lambda: "right" in self.world.moving, "the right arm moves")
+            return outcome
+
+        self.world.pick_time = 5.0
+        self.world.approach["left"] = approach
+        ended = []
+        thread = threading.Thread(target=lambda: ended.append(collector.run()), daemon=True)
+        thread.start()
+        wait_for(lambda: collector._flags.paused, "the collection waits")
+        wait_for(lambda: not self.world.moving, "the right arm stops, too", timeout=1.0)
+        self.assertEqual(self.world.starts, ["left", "right"])
+        picks = self.world.picks
+        time.sleep(1.0)
+        self.assertEqual(self.world.picks, picks, "nothing moves meanwhile")
+        self.assertEqual(collector._progress.snapshot().counts, {"ROBOT_FAULT": 1, "ABORTED": 1})
+        self.world.startable, self.world.pick_time = False, 0.05
+        answer = collector._on_resume(None)
+        self.assertEqual((answer.success, collector._flags.paused), (False, True))
+        self.assertIn("the emergency stop is pressed", answer.message)
+        self.world.startable = True
+        self.assertTrue(collector._on_resume(None).success)
+        thread.join(DEADLINE)
+        self.assertEqual((ended, self.world.starts), ([0], ["left", "right", "left", "left"]))
+        self.assertEqual(collector._progress.snapshot().recorded_this_run, 6)
 
     # Objects
 

@@ -77,6 +77,7 @@ class FakeGripper:
         creep: percent of travel by which a pressed object gives way each tick.
         echoes: False is a gripper that never says which command it took.
         lost: so many messages that are still to be lost on their way.
+        failed: an error that a reset does not clear.
     """
 
     def __init__(self, clock: FakeClock):
@@ -85,7 +86,7 @@ class FakeGripper:
         self.target, self.value = 100.0, 100.0
         self.object_width = None
         self.force_on_object, self.age = 35.0, 0.0
-        self.stuck = False
+        self.stuck = self.failed = False
         self.delay, self.creep, self.echoes, self.lost = 0.0, 0.0, True, 0
         self.sequence, self.echoed, self.begin = 0, ("", 0), 0.0
         self.parameters_taken, self.sent = {}, {}
@@ -149,7 +150,10 @@ class FakeGripper:
         return self.is_calibrated
 
     def error(self) -> bool:
-        return False
+        return self.failed
+
+    def reset(self, block=True) -> bool:
+        return not self.failed
 
     def set_parameters(self, parameters) -> bool:
         self.sent.update(parameters)
@@ -161,7 +165,7 @@ class FakeGripper:
     # GripperFeed
     def sample(self) -> GripperSample:
         force = self.force_on_object if self.grips else 0.0
-        return GripperSample(force, self.value, self.grips, self.is_calibrated, self.age)
+        return GripperSample(force, self.value, self.grips, self.is_calibrated, self.age, self.failed)
 
     def echo(self) -> Tuple[str, int]:
         return self.echoed

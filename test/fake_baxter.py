@@ -35,11 +35,14 @@ class FakeGripperState:
         self.message = EndEffectorState(id=7, enabled=1, calibrated=0, ready=1, position=0.0)
         self.target, self.object_width = 100.0, None
         self.can_calibrate = True
+        self.failed = False
 
     def command(self, command: EndEffectorCommand) -> None:
         self.message.command_sender, self.message.command_sequence = command.sender, command.sequence
         if command.command == EndEffectorCommand.CMD_CALIBRATE and self.can_calibrate:
             self.message.calibrated = 1
+        elif command.command == EndEffectorCommand.CMD_RESET:
+            self.message.error = int(self.failed)
         elif command.command == EndEffectorCommand.CMD_GO:
             self.target = json.loads(command.args)["position"]
 
@@ -57,8 +60,8 @@ class FakeBaxter:
     Attributes:
         publishing: False is a robot (and a clock) that died.
         joints_frozen: the joint states' stamps stand still.
-        pictures: False is a camera that sends nothing.
-        commands: (time, side) of every joint command.
+        pictures: False is a wrist camera that sends nothing.
+        commands: (time, side, wall-clock time) of every joint command.
         near_asked: (x, y, radius) of every question for the objects near a point.
     """
 
@@ -73,6 +76,11 @@ class FakeBaxter:
         self._joints = rospy.Publisher("/robot/joint_states", JointState, queue_size=1, tcp_nodelay=True)
         self._state = rospy.Publisher("/robot/state", AssemblyState, queue_size=1)
         self._arms = {side: self._arm(side) for side in SIDES}
+        self._kinect = {
+            "image": rospy.Publisher("/kinect2/hd/image_color", Image, queue_size=1),
+            "info": rospy.Publisher("/kinect2/hd/camera_info", CameraInfo, queue_size=1),
+            "depth": rospy.Publisher("/kinect2/hd/image_depth_rect", Image, queue_size=1),
+        }
         rospy.Subscriber("/robot/set_super_enable", Bool, self._enable)
         rospy.Subscriber("/robot/set_super_reset", Empty, self._reset)
         rospy.Service("/fake/held", QueryHeld, self._held)
@@ -95,11 +103,34 @@ class FakeBaxter:
             "info": rospy.Publisher(f"{camera}/camera_info", CameraInfo, queue_size=1),
         }
 
-    def press_estop(self) -> None:
+    # faults: each returns when it was told (wall clock)
+
+    def press_estop(self) -> float:
         self.state.enabled, self.state.stopped, self.state.estop_button = False, True, 1
+        return self._tell_state()
 
     def release_estop(self) -> None:
         self.state.estop_button = AssemblyState.ESTOP_BUTTON_RELEASED
+
+    def disable(self) -> float:
+        self.state.enabled = False
+        return self._tell_state()
+
+    def freeze_joints(self, frozen: bool) -> float:
+        self.joints_frozen = frozen
+        return time.monotonic()
+
+    def freeze_camera(self, frozen: bool) -> float:
+        self.pictures = not frozen
+        return time.monotonic()
+
+    def fail_gripper(self, side: str = "left") -> float:
+        """An error that no reset clears, until it is mended."""
+        self.grippers[side].failed, self.grippers[side].message.error = True, 1
+        return time.monotonic()
+
+    def mend_gripper(self, side: str = "left") -> None:
+        self.grippers[side].failed, self.grippers[side].message.error = False, 0
 
     def _reset(self, _message) -> None:
         self.state = AssemblyState()
@@ -109,7 +140,7 @@ class FakeBaxter:
             self.state.enabled = message.data
 
     def _command(self, message: JointCommand, side: str) -> None:
-        self.commands.append((self.time, side))
+        self.commands.append((self.time, side, time.monotonic()))
         if self.state.enabled:
             values = dict(zip(message.names, message.command))
             self.positions[side] = [values[name] for name in arm_joints(side)]
@@ -147,8 +178,16 @@ class FakeBaxter:
                 arm["properties"].publish(EndEffectorProperties(id=7, ui_type=2))
             if tick % 10 == 0 and self.pictures:
                 self._picture(arm, now)
+        if tick % 10 == 0:
+            self._picture(self._kinect, now)
         if tick % 2 == 0:
-            self._state.publish(self.state)
+            self._tell_state()
+
+    def _tell_state(self) -> float:
+        """Publish the robot's state; just before that (wall clock)."""
+        told = time.monotonic()
+        self._state.publish(self.state)
+        return told
 
     def _joint_state(self, now) -> JointState:
         message = JointState()
@@ -167,3 +206,7 @@ class FakeBaxter:
             info = CameraInfo(width=32, height=20, K=[20, 0, 16, 0, 20, 10, 0, 0, 1])
             info.header.stamp = now
             arm["info"].publish(info)
+            if "depth" in arm:
+                depth = Image(width=32, height=20, encoding="16UC1", step=64, data=bytes(20 * 64))
+                depth.header.stamp = now
+                arm["depth"].publish(depth)

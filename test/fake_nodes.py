@@ -65,6 +65,8 @@ class FakeNodes:
         moving: arms with a pick under way now.
         pick_time: how long a pick takes (s).
         picks: how many were begun.
+        starts: arms whose executor was told to start, in order.
+        startable: whether they can.
     """
 
     def __init__(self) -> None:
@@ -83,6 +85,7 @@ class FakeNodes:
         for arm in ARMS:
             self._serve(arm, "approach", ApproachAction, self._on_approach)
             self._serve(arm, "pick", PickAction, self._on_pick)
+            rospy.Service(f"/{arm}/arm_executor/start", Trigger, lambda _, arm=arm: self._on_start(arm))
 
     def reset(self) -> None:
         """Back to a world in which every trial fails to hold anything, and nothing else goes wrong."""
@@ -95,6 +98,8 @@ class FakeNodes:
         self.scatter = True
         self.layouts = self.picks = self.exchanges = 0
         self.moving: set = set()
+        self.starts: List[str] = []
+        self.startable = True
         self.pick_time = 0.05
         self.moved_under_layout = False
 
@@ -142,6 +147,10 @@ class FakeNodes:
             server.set_preempted(result)
             return
         server.set_succeeded(result)
+
+    def _on_start(self, arm: str) -> TriggerResponse:
+        self.starts.append(arm)
+        return TriggerResponse(self.startable, "" if self.startable else "the emergency stop is pressed")
 
     def _on_scatter(self, _) -> TriggerResponse:
         if not self.scatter:

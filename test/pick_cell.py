@@ -2,16 +2,15 @@
 
 import numpy as np
 from executor_fakes import FakeClock, FakeGripper, FakeRobot
+from motion_samples import ROBOT, TABLE
 
-from grasp_learning.calibration import Table
 from grasp_learning.execution.arm import Arm, ArmSettings
+from grasp_learning.execution.guard import make_guard
 from grasp_learning.execution.hand import Hand, HandSettings
 from grasp_learning.execution.pick_sequence import PickSequence, SequenceSettings
 from grasp_learning.execution.placing import Placer, PlaceSettings
 from grasp_learning.robot_description import NEUTRAL
 from grasp_learning.trial import Grasp, Region
-
-TABLE = Table(z=-0.1, x_min=0.45, x_max=1.05, y_min=-0.6, y_max=0.6)
 
 
 class Cell:
@@ -19,9 +18,10 @@ class Cell:
 
     Args:
         bin_: of the arm, for whoever places what is held.
+        safety: bounds of the commands; None for none.
     """
 
-    def __init__(self, motions, bin_=None, placing=None):
+    def __init__(self, motions, bin_=None, placing=None, safety=None):
         self.clock = FakeClock()
         self.robot, self.gripper = FakeRobot(self.clock), FakeGripper(self.clock)
         self.motions, self.phases, self.at_phase = motions, [], {}
@@ -29,9 +29,12 @@ class Cell:
         self.truth = (True, True, "mug")
         self.near = lambda x, y: [f"{x:.2f}", f"{y:.2f}"]
         self.cancel = False
-        self.arm = Arm("left", self.robot.limb("left"), self.robot, lambda: self.robot.state, self.clock, ArmSettings())
+        limits = ArmSettings()
+        guard = safety and make_guard(ROBOT, "left", safety, TABLE, limits.max_step)
+        limb = self.robot.limb("left")
+        self.arm = Arm("left", limb, self.robot, lambda: self.robot.state, self.clock, limits, guard)
         self.arm.cancelled = lambda: self.cancel
-        hand = Hand(self.gripper, self.gripper, self.arm.wait, self.clock, HandSettings())
+        self.hand = hand = Hand(self.gripper, self.gripper, self.arm.wait, self.clock, HandSettings())
         self.sequence = PickSequence(
             self.arm,
             hand,

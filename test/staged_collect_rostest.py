@@ -68,6 +68,7 @@ class StagedCollectTest(unittest.TestCase):
             self.addCleanup(node.close)
         values = {
             "simulator": "/fake_sim",
+            "attended": False,
             "calibration": str(CALIBRATION),
             "trials": 2,
             "fault_pause": 0.05,

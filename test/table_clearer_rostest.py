@@ -133,6 +133,7 @@ class TableClearerTest(unittest.TestCase):
         values = {
             "data": str(self.folder),
             "simulator": "/fake_sim",
+            "attended": False,
             "calibration": str(CALIBRATION),
             "tables": 2,
             "place_held": True,

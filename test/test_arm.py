@@ -5,9 +5,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from executor_fakes import FakeClock, FakeRobot
+from motion_samples import ROBOT, TABLE
 
 from grasp_learning.execution.arm import Arm, ArmSettings, Contact
 from grasp_learning.execution.faults import Cancelled, RobotFault
+from grasp_learning.execution.guard import SafetySettings, make_guard
 from grasp_learning.robot_description import NEUTRAL
 
 SPEED = 0.5  # rad/s of every joint
@@ -183,3 +185,39 @@ def test_time_that_was_set_back_does_not_stall_the_loop(robot):
     robot.clock.time = 1.0  # a simulator that was started again
     arm.rest(0.5)
     assert robot.clock.time < 1.6
+
+
+# --- beside a person
+
+
+def attended(robot, **watched) -> Arm:
+    guard = make_guard(ROBOT, "left", SafetySettings(speed_ratio=1.0, workspace_z=(-2.0, 2.0)), TABLE, 0.03)
+    limb = robot.limb("left")
+    return Arm("left", limb, robot, lambda: robot.state, robot.clock, ArmSettings(), guard, watched)
+
+
+def test_an_attended_arm_gets_no_command_after_a_fault_until_a_person_has_seen_to_it(robot):
+    arm = attended(robot)
+    at_time(robot, 0.1, lambda: setattr(robot.state, "enabled", False))
+    with pytest.raises(RobotFault, match="disabled"):
+        arm.rest(1.0)
+    robot.clock.hooks.clear()
+    robot.state.enabled = True  # it is well again, but nobody has looked at it
+    count = len(robot.commands)
+    with pytest.raises(RobotFault, match="waits for a person since this fault: the robot is disabled"):
+        arm.rest(1.0)
+    assert len(robot.commands) == count
+    arm.clear()
+    arm.rest(0.1)
+    assert len(robot.commands) > count
+
+
+@pytest.mark.parametrize("what", ["the robot's state", "the force at the hand"])
+def test_what_falls_silent_stops_the_arm(robot, what):
+    silent_since = robot.clock.time + 0.2
+    feed = SimpleNamespace()
+    feed.age = feed.silence = lambda: max(robot.clock.time - silent_since, 0.0)
+    arm = attended(robot, **{what: feed})
+    with pytest.raises(RobotFault, match=f"{what} stopped 0.5. s ago"):
+        arm.rest(2.0)
+    assert robot.commands[-1][0] <= silent_since + 0.5 + 0.011

@@ -9,6 +9,7 @@ from pick_cell import TABLE, Cell, grasp, region
 from grasp_learning.config import ConfigError, parse_settings
 from grasp_learning.execution.arm import ArmSettings
 from grasp_learning.execution.faults import Cancelled, PlanningFailed, RobotFault, SensorFault, Unreachable
+from grasp_learning.execution.guard import SafetySettings
 from grasp_learning.execution.hand import HandSettings
 from grasp_learning.execution.motions import Motions
 from grasp_learning.execution.pick_sequence import SequenceSettings
@@ -386,3 +387,39 @@ def test_an_unknown_planner_names_the_choices():
 def test_settings_out_of_range_are_named(cls, values, key):
     with pytest.raises(ConfigError, match=f"node: .*{key}"):
         parse_settings(cls, values, "node")
+
+
+def test_an_attended_arm_stays_where_a_fault_of_the_robot_stopped_it(motions):
+    cell = Cell(motions, safety=SafetySettings(speed_ratio=1.0))
+    cell.sequence.approach(region())
+    cell.soon_after("descend", lambda: setattr(cell.robot, "blocked", True))
+    with pytest.raises(RobotFault, match="off its path.*stands still until a person has seen to it"):
+        cell.sequence.pick(grasp())
+    cell.clock.hooks.pop()
+    cell.robot.blocked = False
+    # if nobody stood beside it, it would have tried to go to neutral
+    assert "retreat" not in cell.phases and not cell.at_neutral()
+    stopped = len(cell.robot.commands)
+    with pytest.raises(RobotFault, match="waits for a person"):
+        cell.sequence.approach(region())
+    assert len(cell.robot.commands) == stopped
+    cell.arm.clear()
+    cell.sequence.to_neutral()
+    assert cell.at_neutral()
+
+
+def test_a_gripper_that_reports_an_error_while_it_closes_is_a_fault(cell):
+    cell.sequence.approach(region())
+    cell.soon_after("close", lambda: setattr(cell.gripper, "failed", True), 0.02)
+    with pytest.raises(SensorFault, match="reports an error"):
+        cell.sequence.pick(grasp())
+    assert cell.at_neutral()
+
+
+def test_the_bounds_let_a_whole_trial_pass(motions):
+    cell = Cell(motions, safety=SafetySettings())
+    cell.gripper.object_width = 60.0
+    cell.sequence.approach(region())
+    start = cell.clock.time
+    assert cell.sequence.pick(grasp(z=-0.088)).outcome is Outcome.SUCCESS
+    assert cell.at_neutral() and 10.0 < cell.clock.time - start < 60.0

@@ -20,6 +20,7 @@ class GripperSample:
         position: percent of its travel, 0 closed.
         gripping, calibrated: its own flags; None where the gripper says "unknown".
         age: time since the sample was received (s).
+        error: the gripper says that it failed.
     """
 
     force: float
@@ -27,6 +28,7 @@ class GripperSample:
     gripping: Optional[bool]
     calibrated: Optional[bool]
     age: float = 0.0
+    error: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,8 @@ def untrustworthy(sample: GripperSample, max_age: float) -> str:
     """
     if sample.age > max_age:
         return f"the gripper's state is {sample.age:.2f} s old (at most {max_age:g} s)"
+    if sample.error:
+        return "the gripper reports an error"
     if not sample.calibrated:
         return "the gripper is not calibrated, so its force means nothing"
     if sample.gripping is None:

@@ -5,17 +5,19 @@ silent or off its path gets no further command.
 """
 
 from collections import deque
-from typing import Callable, Deque, Optional, Tuple
+from typing import Any, Callable, Deque, Dict, Optional, Tuple
 
 import numpy as np
 from pydantic import Field, model_validator
 from scipy.interpolate import CubicHermiteSpline
 
 from grasp_learning.config import Settings
-from grasp_learning.execution.faults import Cancelled, RobotFault
+from grasp_learning.execution.faults import Cancelled, PlanningFailed, RobotFault
+from grasp_learning.execution.guard import Guard
 from grasp_learning.robot_description import arm_joints
 
 GRID = 0.01  # s of trajectory time between precomputed samples
+MOST_CONTACT_FORCE = 40.0  # N; no configuration lets a descent press harder before it counts as contact
 
 
 class ArmSettings(Settings):
@@ -30,10 +32,11 @@ class ArmSettings(Settings):
     hold_tolerance: float = Field(0.05, gt=0)
     settle_timeout: float = Field(3.0, gt=0)
     joint_state_timeout: float = Field(0.2, gt=0)
+    state_timeout: float = Field(0.5, gt=0)
     clock_timeout: float = Field(5.0, gt=0)
     cancel_stop_time: float = Field(0.2, gt=0)
     contact_stop_time: float = Field(0.05, gt=0)
-    contact_force: float = Field(18.0, gt=0)
+    contact_force: float = Field(18.0, gt=0, le=MOST_CONTACT_FORCE)
     contact_samples: int = Field(2, ge=1)
     contact_backoff: float = Field(0.004, ge=0)
     contact_settle_time: float = Field(0.5, gt=0)
@@ -80,15 +83,33 @@ class Arm:
         limb: baxter_interface.Limb of the side, or one that behaves like it.
         joints: a JointFeed.
         state: returns the robot's newest AssemblyState.
-        cancelled: whether the goal in progress was cancelled.
         clock: a RosClock.
+        guard: bounds of what is commanded; None where nothing can be hurt.
+        watched: further topics that must not fall silent, as feeds (``age()`` and ``silence()``, s) by what they tell.
+
+    Attributes:
+        cancelled: whether the goal in progress was cancelled.
+        fault: what stopped an arm that a person attends, until :meth:`clear`; it gets no command meanwhile.
     """
 
-    def __init__(self, side: str, limb, joints, state: Callable, clock, settings: ArmSettings):
+    def __init__(
+        self,
+        side: str,
+        limb,
+        joints,
+        state: Callable,
+        clock,
+        settings: ArmSettings,
+        guard: Optional[Guard] = None,
+        watched: Optional[Dict[str, Any]] = None,
+    ):
         self.side = side
         self.settings = settings
         self.clock = clock
         self.cancelled: Callable[[], bool] = lambda: False
+        self.fault = ""
+        self._guard, self._watched = guard, watched or {}
+        self._speed_ratio = 1.0 if guard is None else guard.settings.speed_ratio
         self._limb, self._joints, self._state = limb, joints, state
         self._names = arm_joints(side)
         self._held: Optional[np.ndarray] = None
@@ -111,9 +132,23 @@ class Arm:
         return self._joints.positions("right" if self.side == "left" else "left")
 
     def check(self) -> None:
-        """Raise RobotFault unless the robot is enabled, not stopped, and reports its joints."""
+        """Raise RobotFault unless the robot is enabled, not stopped, and reports its joints and all that is watched."""
+        if self.fault:
+            raise RobotFault(f"the {self.side} arm waits for a person since this fault: {self.fault}")
         self._check_state()
         self._check_joints()
+        for what, feed in self._watched.items():
+            self._check_silence(what, feed, self.settings.state_timeout)
+
+    def clear(self) -> None:
+        """A person has seen to the fault: the arm may move again."""
+        self.fault = ""
+
+    def stopped_by(self, message: str) -> RobotFault:
+        """The fault to raise when the arm must not be commanded any more; an attended arm stays so."""
+        if self._guard is not None and self._guard.settings.attended:
+            self.fault = self.fault or message
+        return RobotFault(message)
 
     def follow(self, trajectory, contact: Optional[Contact] = None) -> bool:
         """Stream a timed trajectory and wait until the arm has arrived.
@@ -128,8 +163,10 @@ class Arm:
         Raises:
             RobotFault: disabled, stopped, silent, off its path, or not arrived in time; commands have stopped.
             Cancelled: the arm was brought to rest on its path.
+            PlanningFailed: the path leaves the bounds; the arm has not moved.
         """
-        stream = _Stream(self, trajectory)
+        stream = _Stream(self, trajectory, self._speed_ratio)
+        self._begin(stream)
         if contact is not None:
             contact.set_baseline(self._rest_readings())
         while not stream.finished:
@@ -153,7 +190,10 @@ class Arm:
             RobotFault, Cancelled: as :meth:`follow`.
         """
         end = self.clock.now() + timeout
-        command = self.commanded() if command is None else command
+        if command is None:
+            command = self.commanded()
+            if self._guard is not None:
+                self._guard.begin(command)
         while not condition():
             if self.clock.now() >= end:
                 return False
@@ -189,15 +229,25 @@ class Arm:
             RobotFault: it must not be commanded.
         """
         now = self.clock.now()
-        # the small tolerance keeps a clock that ticks once a period from costing two
         period = self.settings.period
-        self.clock.sleep(min(max(self._next - now - 1e-4, 0.0), period))
+        # the small tolerance keeps a clock that ticks once a period from costing two
+        try:
+            self.clock.sleep(min(max(self._next - now - 1e-4, 0.0), period))
+        except RobotFault as error:
+            raise self.stopped_by(str(error)) from None
         now = self.clock.now()
         self._next = self._next + period if 0.0 <= now - self._next < period else now + period
         self.check()
 
     def send(self, command: np.ndarray) -> None:
-        """Command joints (7,), and hold them from now on."""
+        """Command joints (7,), and hold them from now on.
+
+        Raises:
+            RobotFault: they are out of bounds, or too far from the command before.
+        """
+        refused = "" if self._guard is None else self._guard.refuse(command)
+        if refused:
+            raise self.stopped_by(refused)
         self._limb.set_joint_positions(dict(zip(self._names, command.tolist())), raw=True)
         self._held = command
         self._recent.append((self.clock.now(), self.clock.wall(), command))
@@ -220,6 +270,15 @@ class Arm:
     def tracking_error(self, command: np.ndarray) -> float:
         """Largest distance (rad) of a joint from its command."""
         return float(np.max(np.abs(self._joints.positions(self.side) - command)))
+
+    def _begin(self, stream: "_Stream") -> None:
+        """Look at a whole path before the arm moves: better not begun than stopped half-way."""
+        if self._guard is None:
+            return
+        self._guard.begin(self.commanded())
+        refused = self._guard.refuse_path(stream.samples)
+        if refused:
+            raise PlanningFailed(f"the path is refused: {refused}")
 
     def _rest_readings(self, count: int = 5) -> list:
         readings, command = [], self.commanded()
@@ -251,7 +310,7 @@ class Arm:
         errors = stream.command - self._joints.positions(self.side)
         worst = int(np.argmax(np.abs(errors)))
         force = self._limb.endpoint_effort()["force"]
-        raise RobotFault(
+        raise self.stopped_by(
             f"{self._names[worst]} stopped {errors[worst]:+.3f} rad from its goal at {stream.command[worst]:+.3f} rad "
             f"(tolerance {limit:g} rad); force at the hand ({force.x:.0f}, {force.y:.0f}, {force.z:.0f}) N; "
             f"all joints are off by {', '.join(f'{error:+.3f}' for error in errors)} rad"
@@ -260,41 +319,51 @@ class Arm:
     def _check_state(self) -> None:
         state = self._state()
         if state is None:
-            raise RobotFault("the robot's state is unknown: nothing on robot/state")
+            raise self.stopped_by("the robot's state is unknown: nothing on robot/state")
         if state.estop_button == state.ESTOP_BUTTON_PRESSED:
-            raise RobotFault("the emergency stop is pressed")
+            raise self.stopped_by("the emergency stop is pressed")
         if state.stopped or state.error:
-            raise RobotFault("the robot is stopped; reset and enable it")
+            raise self.stopped_by("the robot is stopped; reset and enable it")
         if not state.enabled:
-            raise RobotFault("the robot is disabled")
+            raise self.stopped_by("the robot is disabled")
 
     def _check_joints(self) -> None:
         if self._joints.positions(self.side) is None:
-            raise RobotFault("no joint states on robot/joint_states")
-        limit = self.settings.joint_state_timeout
-        silence = self._joints.silence()
+            raise self.stopped_by("no joint states on robot/joint_states")
+        self._check_silence("joint states", self._joints, self.settings.joint_state_timeout)
+
+    def _check_silence(self, what: str, feed, limit: float) -> None:
+        silence = feed.silence()
         # a busy machine delivers late under a fast simulated clock; only both clocks together mean silence
-        if silence > self.settings.clock_timeout or (silence > limit and self._joints.age() > limit):
-            raise RobotFault(f"joint states stopped {silence:.2f} s ago")
+        if silence > self.settings.clock_timeout or (silence > limit and feed.age() > limit):
+            raise self.stopped_by(f"{what} stopped {silence:.2f} s ago")
 
 
 class _Stream:
-    """A position on a trajectory that is sent to an arm, one period at a time."""
+    """A position on a trajectory that is sent to an arm, one period at a time.
 
-    def __init__(self, arm: Arm, trajectory):
-        self._arm = arm
+    Args:
+        speed_ratio: of the trajectory's own pace.
+
+    Attributes:
+        samples: (n, 7) the path, GRID s of trajectory time apart (rad).
+        command: (7,) what was sent last (rad).
+    """
+
+    def __init__(self, arm: Arm, trajectory, speed_ratio: float):
+        self._arm, self._speed_ratio = arm, speed_ratio
         times = np.asarray(trajectory.times, float)
         count = max(int(np.ceil((times[-1] - times[0]) / GRID)), 1) + 1
         if len(times) > 1:
             spline = CubicHermiteSpline(times, trajectory.positions, trajectory.velocities)
             grid = np.minimum(times[0] + GRID * np.arange(count), times[-1])
-            self._samples = spline(grid)  # (count, 7)
+            self.samples = spline(grid)  # (count, 7)
         else:
-            self._samples = np.repeat(np.asarray(trajectory.positions, float), 2, axis=0)
-        self._end = float(len(self._samples) - 1)  # in samples
+            self.samples = np.repeat(np.asarray(trajectory.positions, float), 2, axis=0)
+        self._end = float(len(self.samples) - 1)  # in samples
         self._at = 0.0
         self._last: Optional[float] = None
-        self.command = self._samples[0]
+        self.command = self.samples[0]
 
     @property
     def finished(self) -> bool:
@@ -311,15 +380,15 @@ class _Stream:
         now = arm.clock.now()
         elapsed = arm.settings.period if self._last is None else min(max(now - self._last, 0.0), arm.settings.max_step)
         self._last = now
-        self._at = min(max(self._at + rate * elapsed / GRID, 0.0), self._end)
-        index = min(int(self._at), len(self._samples) - 2)
+        self._at = min(max(self._at + rate * self._speed_ratio * elapsed / GRID, 0.0), self._end)
+        index = min(int(self._at), len(self.samples) - 2)
         fraction = self._at - index
-        self.command = (1.0 - fraction) * self._samples[index] + fraction * self._samples[index + 1]
+        self.command = (1.0 - fraction) * self.samples[index] + fraction * self.samples[index + 1]
         arm.send(self.command)
         error = arm.path_error()
         if error > arm.settings.tracking_tolerance:
             limit = arm.settings.tracking_tolerance
-            raise RobotFault(f"the {arm.side} arm is {error:.2f} rad off its path (tolerance {limit:g} rad)")
+            raise arm.stopped_by(f"the {arm.side} arm is {error:.2f} rad off its path (tolerance {limit:g} rad)")
 
     def slow_down(self, seconds: float) -> None:
         """Come to rest on the path, the speed falling linearly within some ROS time."""
@@ -334,7 +403,7 @@ class _Stream:
         """Go back on the path until the command is `distance` (m) above where the arm is."""
         target = height(self._arm.q()) + distance
         goal = int(self._at)
-        while goal > 0 and height(self._samples[goal]) < target:
+        while goal > 0 and height(self.samples[goal]) < target:
             goal -= 1
         while self._at > goal:
             self.tick(rate=-1.0)

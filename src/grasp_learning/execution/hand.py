@@ -54,7 +54,7 @@ class Hand:
         Raises:
             SensorFault: no state, an error that stays, a calibration that failed, or parameters not confirmed.
         """
-        self._fresh()
+        self._fresh(error_allowed=True)
         if self._gripper.error():
             self._bounded(lambda: self._gripper.reset(block=True), "resetting the gripper")
             if self._gripper.error():
@@ -188,12 +188,14 @@ class Hand:
     def _bounded(self, call: Callable, what: str):
         return bounded(call, self.settings.sdk_timeout, what, self._task)
 
-    def _fresh(self) -> GripperSample:
+    def _fresh(self, error_allowed: bool = False) -> GripperSample:
         sample = self._feed.sample()
         if sample is None:
             raise SensorFault("the gripper sends no state; is it attached?")
         if sample.age > self.settings.state_timeout:
             raise SensorFault(f"the gripper's state is {sample.age:.2f} s old; has its driver died?")
+        if sample.error and not error_allowed:
+            raise SensorFault("the gripper reports an error")
         return sample
 
 

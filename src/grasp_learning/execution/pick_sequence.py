@@ -382,8 +382,11 @@ class PickSequence:
             raise type(error)(f"{error}{self._retreat()}") from None
 
     def _retreat(self) -> str:
+        if self._arm.fault:
+            return "; the arm stands still until a person has seen to it"
         try:
             self._arm.check()
+            self._phase("retreat")
             self._hand_open_if_possible()
             self.to_neutral()
         except StepError as error:

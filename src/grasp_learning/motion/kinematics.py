@@ -63,6 +63,7 @@ class Kinematics:
     """
 
     LINKS = ("gripper", "hand", "hand_camera", "hand_range")
+    POINTS = ("upper elbow", "lower elbow", "upper forearm", "lower forearm", "wrist", "hand", "fingertips")
 
     def __init__(self, robot: RobotModel, side: str):
         self.robot, self.side = robot, side
@@ -105,6 +106,12 @@ class Kinematics:
         self._forward(_checked(q))
         site = self._sites[link]
         return transform(self._data.site_xmat[site].reshape(3, 3), self._data.site_xpos[site])
+
+    def points(self, q: Sequence[float]) -> np.ndarray:
+        """(7, 3) places along the arm from the elbow on, in the base frame (m); POINTS names them."""
+        self._forward(_checked(q))
+        tool = [self._sites["hand"], self._sites["gripper"]]
+        return np.vstack([self._data.xpos[-5:], self._data.site_xpos[tool]])
 
     def T_base_camera(self, q: Sequence[float]) -> np.ndarray:
         """T_base_camera (4, 4) of the wrist camera's optical frame."""

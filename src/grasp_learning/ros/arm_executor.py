@@ -2,22 +2,25 @@
 
 import sys
 import time
-from typing import Callable, Literal, Optional, Tuple
+from typing import Any, Callable, Literal, Optional, Tuple
 
 import actionlib
 import numpy as np
 import rospy
 from pydantic import Field, field_validator
+from std_srvs.srv import Trigger, TriggerResponse
 
 from grasp_learning.bins import load_bins
 from grasp_learning.calibration import load_calibration
 from grasp_learning.config import ConfigError, Settings, parse_settings
 from grasp_learning.execution.arm import Arm, ArmSettings
 from grasp_learning.execution.faults import Cancelled, RobotFault, StepError
+from grasp_learning.execution.guard import SafetySettings, make_guard
 from grasp_learning.execution.hand import Hand, HandSettings, bounded
 from grasp_learning.execution.motions import Motions
 from grasp_learning.execution.pick_sequence import PickSequence, SequenceSettings
 from grasp_learning.execution.placing import Placer, PlaceSettings
+from grasp_learning.motion.robot_model import RobotModel
 from grasp_learning.motion.settings import MotionSettings
 from grasp_learning.msg import (
     ApproachAction,
@@ -27,11 +30,12 @@ from grasp_learning.msg import (
     PickFeedback,
     PickResult,
 )
+from grasp_learning.robot_description import load_urdf
 from grasp_learning.ros import conversions
 from grasp_learning.ros.calls import CallFailed, call_service
 from grasp_learning.ros.camera_client import CameraTimeouts, FreshImage
 from grasp_learning.ros.clock import RosClock
-from grasp_learning.ros.feeds import GripperFeed, JointFeed
+from grasp_learning.ros.feeds import GripperFeed, JointFeed, endpoint_feed, robot_state_feed
 from grasp_learning.ros.goals import GoalRunner
 from grasp_learning.seeding import arm_seed
 from grasp_learning.srv import QueryHeld, QueryHeldRequest, QueryNear, QueryNearRequest
@@ -72,6 +76,7 @@ class ArmExecutorSettings(Settings):
     sequence: SequenceSettings = SequenceSettings()
     placing: PlaceSettings = PlaceSettings()
     motion: MotionSettings = MotionSettings()
+    safety: SafetySettings = SafetySettings()
     camera: CameraTimeouts = CameraTimeouts(ros=10.0)
 
     @field_validator("image_topic", "info_topic")
@@ -93,6 +98,11 @@ class ArmExecutor:
         of it. The result's ``outcome`` is typed; the goal is succeeded where it is SUCCESS or FAILURE, preempted where
         it is ABORTED by a cancel, else aborted. One goal runs at a time; a second one is ABORTED.
 
+    Services:
+        ~start (std_srvs/Trigger): a person allows motion. Enables the robot if that is allowed, calibrates the gripper,
+        brings the arm to neutral, then accepts goals; after a fault of the robot, again. With ``safety/attended`` false
+        the node does so by itself when it starts, and no fault makes it wait.
+
     Publishers and subscribers: those of baxter_interface's Limb, Gripper and RobotEnable. The wrist camera's image and
     camera_info are subscribed only while a picture is taken.
 
@@ -104,8 +114,11 @@ class ArmExecutor:
 
     def __init__(self, settings: ArmExecutorSettings):
         self._settings = settings
+        self._approach: Any = None  # the action servers, once the arm may move
+        self._pick: Any = None
         self._clock = RosClock(settings.streaming.clock_timeout)
-        table, seed = load_calibration(settings.calibration).table, arm_seed(settings.seed, settings.arm)
+        self._table = table = load_calibration(settings.calibration).table
+        seed = arm_seed(settings.seed, settings.arm)
         self._bins = load_bins(settings.bins) if settings.bins else None
         self._motions = Motions(settings.arm, settings.planner, settings.motion, table, seed, self._bins)
         self._connect()
@@ -141,11 +154,14 @@ class ArmExecutor:
 
         settings, side = self._settings, self._settings.arm
         end = time.monotonic() + settings.startup_timeout
+        state, endpoint = robot_state_feed(self._clock), endpoint_feed(self._clock, side)
         self._enabler = self._found(baxter_interface.RobotEnable, end, "the robot's state")
         limb = self._found(lambda: baxter_interface.Limb(side), end, f"the {side} arm")
         gripper = self._found(lambda: baxter_interface.Gripper(side), end, f"the {side} gripper")
         joints, feed = JointFeed(self._clock), GripperFeed(self._clock, side)
-        self._arm = Arm(side, limb, joints, self._enabler.state, self._clock, settings.streaming)
+        guard = make_guard(RobotModel(load_urdf()), side, settings.safety, self._table, settings.streaming.max_step)
+        watched = {"the robot's state": state, "the force at the hand": endpoint}
+        self._arm = Arm(side, limb, joints, lambda: state.message, self._clock, settings.streaming, guard, watched)
         self._hand = Hand(gripper, feed, self._arm.wait, self._clock, settings.gripper)
         while joints.positions(side) is None or feed.sample() is None:
             if time.monotonic() > end or rospy.is_shutdown():
@@ -176,13 +192,33 @@ class ArmExecutor:
         """
         if self._settings.enable != "never":
             self._enable()
+        self._arm.clear()
         self._arm.check()
         self._hand.prepare()
         self._hand.start_open()
         self._sequence.to_neutral()
         self._hand.wait_open()
-        self._offer_actions()
+        if self._approach is None:
+            self._offer_actions()
         rospy.loginfo("the %s arm is ready", self._settings.arm)
+
+    def offer_start(self) -> None:
+        """Let a person start the arm, at first and after a fault."""
+        rospy.Service("~start", Trigger, self._on_start)
+        if self._settings.safety.attended:
+            rospy.loginfo("the %s arm stands still until ~start is called", self._settings.arm)
+
+    def _on_start(self, _request) -> TriggerResponse:
+        if not self._goals.busy.acquire(blocking=False):
+            return TriggerResponse(False, "the arm is busy with a goal")
+        try:
+            self.start()
+        except StepError as error:
+            rospy.logwarn("the %s arm could not be started: %s", self._settings.arm, error)
+            return TriggerResponse(False, str(error))
+        finally:
+            self._goals.busy.release()
+        return TriggerResponse(True, f"the {self._settings.arm} arm is ready")
 
     def spin(self) -> None:
         """Serve until the node is shut down; begin anew when a simulator that was restarted sets the time back."""
@@ -190,7 +226,7 @@ class ArmExecutor:
         while not rospy.is_shutdown():
             time.sleep(0.2)
             now = rospy.get_time()
-            if now < newest - 1.0:
+            if now < newest - 1.0 and self._approach is not None:
                 rospy.logwarn("ROS time jumped back by %.1f s; offering the actions anew", newest - now)
                 with self._goals.busy:
                     self._withdraw_actions()
@@ -312,7 +348,9 @@ def main() -> None:
     try:
         settings = parse_settings(ArmExecutorSettings, rospy.get_param("~", {}), rospy.get_name())
         executor = ArmExecutor(settings)
-        executor.start()
+        if not settings.safety.attended:
+            executor.start()
+        executor.offer_start()
     except (ConfigError, StepError) as error:
         if not rospy.is_shutdown():
             rospy.logfatal("%s", error)

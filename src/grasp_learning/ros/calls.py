@@ -114,8 +114,12 @@ class ActionCaller:
         self._client = actionlib.ActionClient(name, action_class)
         self.last_status = ""
 
-    def call(self, goal, ros_timeout: float, wall_timeout: float):
+    def call(self, goal, ros_timeout: float, wall_timeout: float, cancel: Callable[[], bool] = lambda: False):
         """Send a goal; its result.
+
+        Args:
+            ros_timeout: in ROS time (s). wall_timeout: in wall-clock time (s).
+            cancel: asked again and again; the goal is cancelled when it becomes true, and its result awaited.
 
         The result of a goal that the server aborted may be empty, where its code failed: see :attr:`last_status`.
 
@@ -132,7 +136,11 @@ class ActionCaller:
 
         handle = self._client.send_goal(goal, transition_cb=on_transition)
         deadline = Deadline(ros_timeout, wall_timeout)
+        cancelled = False
         while not finished.wait(POLL):
+            if cancel() and not cancelled:
+                handle.cancel()
+                cancelled = True
             if rospy.is_shutdown():
                 handle.cancel()
                 raise CallFailed(f"action {self.name}: this node is shutting down")

@@ -2,8 +2,10 @@
 
 Publishes:
     ~status (grasp_learning/CollectionStatus, latched): after every attempt and every change of state.
+    /diagnostics (diagnostic_msgs/DiagnosticArray): the start-up checks.
 Services:
     ~pause, ~resume, ~stop (std_srvs/Trigger): no new trial starts; trials start again; end after those in flight.
+        Where a person attends, ~resume also confirms that the robot may move: at the start, and after a fault of it.
 Parameters:
     ~robot (str): name of its file in config/robots. ~arms (str): 'both', 'left' or 'right'. ~mode (str): 'random',
     'staged' or 'best'. ~stage (int, 0): of the curriculum. ~model (str): checkpoint that chooses the grasps; '' in
@@ -14,7 +16,8 @@ Parameters:
     ~place_held (bool, false): put what is held into the arm's bin. ~tables (int, 0): clear so many tables, those of
     earlier runs included, in the place of ~trials. ~isolate (bool, false): each try finds another object on the table.
     ~in_all (bool, false): ~trials counts those that the folder holds already. ~rerank (bool, false): what the grasp
-    sampler was told of re-ranking. ~seed (int, 0): written down only.
+    sampler was told of re-ranking. ~attended (bool, true): a person stands by; ~confirm (bool, true): the first
+    motion waits for them. ~preflight: the keys of config/preflight.yaml. ~seed (int, 0): written down only.
     All keys of config/collector.yaml. trial_recorder/minimum_free_gb (GB, 0): the recorder's, checked here too.
 """
 
@@ -25,6 +28,7 @@ from pathlib import Path
 from typing import Dict, List, Optional, Set, Tuple
 
 import rospy
+from diagnostic_msgs.msg import DiagnosticArray
 from pydantic import Field, field_validator, model_validator
 from std_srvs.srv import Trigger, TriggerResponse
 
@@ -35,7 +39,9 @@ from grasp_learning.conditions import Conditions, check_conditions, write_condit
 from grasp_learning.config import ConfigError, Settings, parse_settings
 from grasp_learning.contact_sheet import contact_sheet
 from grasp_learning.msg import CollectionStatus
+from grasp_learning.preflight import PreflightSettings, refusals
 from grasp_learning.ros.calls import CallFailed, Deadline, node_pid
+from grasp_learning.ros.preflight import Preflight, to_diagnostics
 from grasp_learning.ros.workcell import Deadlines, RosWorkcell
 from grasp_learning.storage import check_usable, count_trials, find_trial, make_folder, newest_number, writer_of
 from grasp_learning.storage_errors import CollectionError, CollectionInUseError
@@ -77,6 +83,8 @@ class CollectorSettings(Settings):
     tables: int = Field(0, ge=0)
     isolate: bool = False
     rerank: bool = False
+    attended: bool = True
+    confirm: bool = True
     seed: int = Field(0, ge=0)
     start_timeout: float = Field(90.0, gt=0)
     max_consecutive_faults: int = Field(10, ge=1)
@@ -90,6 +98,7 @@ class CollectorSettings(Settings):
     max_brought: int = Field(3, ge=0)
     stop_timeout: float = Field(8.0, gt=0)
     deadlines: Deadlines = Deadlines()
+    preflight: PreflightSettings = PreflightSettings()
 
     _arms = field_validator("arms")(_one_of(("both",) + ARMS))
     _mode = field_validator("mode")(_one_of(MODES))
@@ -130,6 +139,10 @@ class CollectorSettings(Settings):
         )
 
 
+class Ended(Exception):
+    """The collection was ended before it began."""
+
+
 class Collector:
     """Runs trials until enough are recorded, somebody stops it, or the robot keeps failing.
 
@@ -155,8 +168,11 @@ class Collector:
         self._layouts = self._failed_layouts = 0  # in a row without a recorded trial
         self._starving: Set[str] = set()  # arms that find nothing until a person has laid objects out
         self._busy: Dict[str, bool] = {arm: False for arm in settings.arm_names}
+        self._stopped: Set[str] = set()  # arms that a person is to start again
+        self._resuming = threading.Lock()
         self._lock = threading.RLock()  # guards all of the above and printing; never held across a call
         self._status = rospy.Publisher("~status", CollectionStatus, queue_size=10, latch=True)
+        self._diagnostics = rospy.Publisher("/diagnostics", DiagnosticArray, queue_size=1, latch=True)
         rospy.Service("~pause", Trigger, self._on_pause)
         rospy.Service("~resume", Trigger, self._on_resume)
         rospy.Service("~stop", Trigger, self._on_stop)
@@ -167,6 +183,8 @@ class Collector:
         """Run the collection; the process's exit code."""
         try:
             self._start_up()
+        except Ended:
+            return self._finish()
         except (CallFailed, CollectionError) as error:
             if not rospy.is_shutdown():
                 self._fail(str(error))
@@ -184,10 +202,11 @@ class Collector:
     # Start
 
     def _start_up(self) -> None:
-        """Wait for the nodes, have the empty table learnt and the objects laid out.
+        """Wait for the nodes and check the robot, have the empty table learnt and the objects laid out.
 
         Raises:
-            CallFailed: a node did not come up, or could not do its part.
+            CallFailed: a node did not come up or could not do its part, or a check failed.
+            Ended: a person ended the collection before it began.
         """
         end = time.monotonic() + self._settings.start_timeout
         for name in ("roi_sampler/sample", "grasp_sampler/sample", "trial_recorder/record"):
@@ -195,7 +214,17 @@ class Collector:
                 rospy.wait_for_service(name, timeout=max(0.1, end - time.monotonic()))
             except rospy.ROSException as error:
                 raise CallFailed(f"service {name} did not come up: {error}; see the log of its node") from None
-        self._workcell.wait_for_arms(max(0.1, end - time.monotonic()))
+        if self._settings.attended:
+            self._check(will_prepare=True)
+            if self._settings.confirm:
+                self._ask("all checks hold; stand clear of the robot, then allow the first motion")
+            for arm in self._settings.arm_names:
+                self._publish(f"the {arm} arm goes to neutral")
+                self._workcell.start_arm(arm)
+            self._workcell.wait_for_arms(self._settings.start_timeout)
+            self._check(will_prepare=False)
+        else:
+            self._workcell.wait_for_arms(max(0.1, end - time.monotonic()))
         simulator = self._settings.simulator
         if simulator:
             self._workcell.trigger(f"{simulator}/clear_table")
@@ -207,20 +236,51 @@ class Collector:
         write_conditions(self._settings.data, self._settings.conditions)
         self._progress.start(rospy.get_time())
 
+    def _check(self, will_prepare: bool) -> None:
+        """Print the start-up checks.
+
+        Args:
+            will_prepare: the motors are yet to be switched on and the grippers to be calibrated.
+
+        Raises:
+            CallFailed: one of them forbids to begin.
+        """
+        settings = self._settings
+        least = float(rospy.get_param("trial_recorder/minimum_free_gb", 0.0))
+        where = (settings.robot, settings.calibration, settings.data, least)
+        depth = bool(rospy.get_param("roi_sampler/use_depth", True))
+        checks = Preflight(settings.preflight, settings.arm_names, *where, depth=depth).run(will_prepare)
+        self._diagnostics.publish(to_diagnostics(checks))
+        failed = refusals(checks)
+        with self._lock:
+            for check in checks:
+                print(check.line, flush=True)
+        if failed:
+            raise CallFailed("; ".join(f"{check.name}: {check.message}" for check in failed))
+
     def _set_table_with_a_person(self) -> None:
-        """Have a person clear the table, learn it, and have them lay the objects out."""
+        """Have a person clear the table, learn it, and have them lay the objects out.
+
+        Raises:
+            Ended: as _ask.
+        """
         request = "clear the table and step back"
-        while self._asked(request):
+        while True:
+            self._ask(request)
             try:
                 said = self._workcell.trigger("roi_sampler/reset_background", self._settings.deadlines.background)
             except CallFailed as error:
                 request = f"the empty table was not learnt: {error}; clear it and step back"
                 continue
-            self._asked(f"{said}; now lay the objects out")
+            self._ask(f"{said}; now lay the objects out")
             return
 
-    def _asked(self, request: str) -> bool:
-        """Ask a person for something and wait until they say by ~resume that it is done; False if the run ends."""
+    def _ask(self, request: str) -> None:
+        """Ask a person for something and wait until they say by ~resume that it is done.
+
+        Raises:
+            Ended: ~stop was called instead, or the node is shutting down.
+        """
         self._hold(request)
         asked = time.monotonic()
         while self._flags.paused and not self._over():
@@ -228,7 +288,8 @@ class Collector:
                 self._hold(request)
                 asked = time.monotonic()
             time.sleep(0.05)
-        return not self._over()
+        if self._over():
+            raise Ended
 
     def _hold(self, reason: str) -> None:
         """Pause until somebody calls ~resume, and tell why."""
@@ -255,6 +316,10 @@ class Collector:
             streak.add(trial.outcome, number > 0)
             if number:
                 continue
+            if self._settings.attended and trial.outcome is Outcome.ROBOT_FAULT:
+                self._stop_arms(arm, trial.detail)
+                streak.faults = 0  # a person sees to each of them
+                continue
             if streak.faults >= self._settings.max_consecutive_faults:
                 self._fail(
                     f"{arm} arm: {streak.faults} attempts in a row failed, the last with {trial.outcome}: "
@@ -264,6 +329,13 @@ class Collector:
                 streak.nothing = 0
                 self._ask_for_objects(arm)
             self._pause(self._settings.fault_pause)
+
+    def _stop_arms(self, arm: str, fault: str) -> None:
+        """A fault of the robot beside which a person stands: no arm moves until they have seen to it."""
+        self._stopped.add(arm)
+        # the other one, too: somebody is going to reach in
+        self._workcell.halted = True
+        self._hold(f"the {arm} arm stopped: {fault}")
 
     def _one_trial(self, arm: str) -> Tuple[Trial, int]:
         """Run and record an attempt; the number of its trial, 0 where it gave no label."""
@@ -465,6 +537,17 @@ class Collector:
             return TriggerResponse(False, "the collection is ending")
         with self._lock:
             self._starving.clear()  # who resumes has seen to the table
+        with self._resuming:
+            while self._stopped:
+                arm = sorted(self._stopped)[0]
+                self._publish(f"the {arm} arm goes to neutral")
+                try:
+                    self._workcell.start_arm(arm)
+                except CallFailed as error:
+                    self._hold(f"the {arm} arm could not be started again: {error}")
+                    return TriggerResponse(False, str(error))
+                self._stopped.discard(arm)
+            self._workcell.halted = False
             self._set("collecting", paused=False)
         return TriggerResponse(True, "collecting")
 

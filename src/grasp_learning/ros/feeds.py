@@ -8,7 +8,7 @@ from typing import Dict, Optional, Sequence, Tuple
 
 import numpy as np
 import rospy
-from baxter_core_msgs.msg import EndEffectorState
+from baxter_core_msgs.msg import AssemblyState, EndEffectorState, EndpointState
 from sensor_msgs.msg import JointState
 
 from grasp_learning.labelling import GripperSample
@@ -55,6 +55,53 @@ class JointFeed:
         """Seconds of wall-clock time since the stamp last changed."""
         return self._clock.wall() - self._advanced_at
 
+    def close(self) -> None:
+        """Listen no more."""
+        self._subscriber.unregister()
+
+
+class Newest:
+    """Newest message of a topic, and how long ago it came.
+
+    A feed that is made before the SDK's class that subscribes to the same topic sets the connection: without Nagle's
+    algorithm, which holds a small message back for up to 40 ms.
+
+    Attributes:
+        message: None before the first.
+    """
+
+    def __init__(self, clock, topic: str, message_class):
+        self.message = None
+        self._clock = clock
+        self._came, self._came_wall = clock.now(), clock.wall()
+        self._subscriber = rospy.Subscriber(topic, message_class, self._on_message, queue_size=1, tcp_nodelay=True)
+
+    def _on_message(self, message) -> None:
+        self._came, self._came_wall = self._clock.now(), self._clock.wall()
+        self.message = message
+
+    def age(self) -> float:
+        """Seconds of ROS time since the newest message came."""
+        return self._clock.now() - self._came
+
+    def silence(self) -> float:
+        """Seconds of wall-clock time since the newest message came."""
+        return self._clock.wall() - self._came_wall
+
+    def close(self) -> None:
+        """Listen no more."""
+        self._subscriber.unregister()
+
+
+def robot_state_feed(clock) -> Newest:
+    """The robot's AssemblyState."""
+    return Newest(clock, "robot/state", AssemblyState)
+
+
+def endpoint_feed(clock, side: str) -> Newest:
+    """Pose and force at an arm's endpoint, of which the force stops a descent."""
+    return Newest(clock, f"/robot/limb/{side}/endpoint_state", EndpointState)
+
 
 class GripperFeed:
     """Newest state of a gripper."""
@@ -79,6 +126,7 @@ class GripperFeed:
             gripping=_tristate(message.gripping),
             calibrated=_tristate(message.calibrated),
             age=self._clock.now() - arrived,
+            error=message.error == EndEffectorState.STATE_TRUE,
         )
 
     def echo(self) -> Tuple[str, int]:

@@ -47,6 +47,7 @@ class Deadlines(Settings):
         record: for writing a trial to disk (s, wall clock).
         simulator: for a service of the simulator (s, wall clock).
         background: for learning the empty table (s, wall clock).
+        start: for starting an arm: motors, gripper, neutral (s, wall clock).
     """
 
     sample: float = Field(20.0, gt=0)
@@ -56,6 +57,7 @@ class Deadlines(Settings):
     record: float = Field(30.0, gt=0)
     simulator: float = Field(90.0, gt=0)
     background: float = Field(150.0, gt=0)
+    start: float = Field(120.0, gt=0)
 
 
 class RosWorkcell(Workcell):
@@ -63,8 +65,8 @@ class RosWorkcell(Workcell):
 
     Services and actions called (relative names; launch files remap): ``roi_sampler/sample``,
     ``grasp_sampler/sample``, ``<arm>/arm_executor/approach``, ``<arm>/arm_executor/pick``,
-    ``trial_recorder/record``, and of the simulator, where there is one, ``<simulator>/put_back_objects``,
-    ``<simulator>/bring_within_reach`` and ``<simulator>/objects``.
+    ``trial_recorder/record``, ``<arm>/arm_executor/start`` where a person attends, and of the simulator, where there is
+    one, ``<simulator>/put_back_objects``, ``<simulator>/bring_within_reach`` and ``<simulator>/objects``.
 
     Args:
         arms: the arms that are used.
@@ -73,11 +75,13 @@ class RosWorkcell(Workcell):
 
     Attributes:
         draws: whether the grasp in a region is to be drawn in mode "best", too.
+        halted: no arm may move: goals under way are cancelled, and none is sent.
     """
 
     def __init__(self, arms: Tuple[str, ...], simulator: str, deadlines: Deadlines, place_held: bool = False):
         self._simulator, self._place_held = simulator, place_held
         self.draws: Callable[[Region], bool] = lambda region: False
+        self.halted = False
         self._deadlines = deadlines
         self._approach = {arm: ActionCaller(f"{arm}/arm_executor/approach", ApproachAction) for arm in arms}
         self._pick = {arm: ActionCaller(f"{arm}/arm_executor/pick", PickAction) for arm in arms}
@@ -166,8 +170,10 @@ class RosWorkcell(Workcell):
 
     def _moved(self, caller: ActionCaller, goal, deadline: float) -> Tuple[Step, Any]:
         """Send an arm a goal; its step and its result, None where there is none."""
+        if self.halted:
+            return Step(Outcome.ABORTED, "the robot stands still until a person has seen to it"), None
         try:
-            result = caller.call(goal, deadline, self._deadlines.motion_wall)
+            result = caller.call(goal, deadline, self._deadlines.motion_wall, lambda: self.halted)
         except CallFailed as error:
             return Step(_call_outcome(Outcome.ROBOT_FAULT), str(error)), None
         return _typed(f"action {caller.name}", result, Outcome.ROBOT_FAULT, {}, caller.last_status), result
@@ -206,6 +212,14 @@ class RosWorkcell(Workcell):
         if not answer.success:
             raise CallFailed(f"service {service}: {answer.message}")
         return answer.message
+
+    def start_arm(self, arm: str) -> None:
+        """Let an arm move, at first or after a fault: a person has allowed it.
+
+        Raises:
+            CallFailed: it did not come to rest at neutral, ready for goals.
+        """
+        self.trigger(f"{arm}/arm_executor/start", self._deadlines.start)
 
     def wait_for_arms(self, timeout: float) -> None:
         """Wait until the executors of all arms accept goals (their arms are enabled and at rest by then).

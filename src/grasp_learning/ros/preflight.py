@@ -1,0 +1,179 @@
+"""The start-up checks over ROS, and the command `rosrun grasp_learning preflight` that prints them."""
+
+import argparse
+import datetime
+import sys
+from pathlib import Path
+from typing import Callable, Dict, List, Optional, Sequence
+
+import rosgraph
+import rospy
+from baxter_core_msgs.msg import EndEffectorState
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+
+from grasp_learning.config import ConfigError, load_settings
+from grasp_learning.execution.faults import SensorFault
+from grasp_learning.execution.task import Task
+from grasp_learning.preflight import (
+    Check,
+    PreflightSettings,
+    check_calibration,
+    check_camera,
+    check_disk,
+    check_enabled,
+    check_estop,
+    check_gripper,
+    check_joints,
+    check_software,
+    refusals,
+)
+from grasp_learning.robot_description import find_package_file
+from grasp_learning.ros.calls import Deadline
+from grasp_learning.ros.camera_client import CameraTimeouts, FreshImage
+from grasp_learning.ros.clock import RosClock
+from grasp_learning.ros.feeds import JointFeed, Newest, robot_state_feed
+from grasp_learning.trial import ARMS
+
+REAL = "baxter"  # the robot whose calibration ages
+CAMERAS = {"Kinect": ("/kinect2/hd/image_color", "/kinect2/hd/camera_info", "/kinect2/hd/image_depth_rect")}
+WRIST = ("/cameras/{arm}_hand_camera/image", "/cameras/{arm}_hand_camera/camera_info")
+
+
+class Preflight:
+    """Takes the readings and has them judged. Nothing moves.
+
+    Subscribers, only while it looks: robot/state, robot/joint_states, the grippers' states, the cameras' topics.
+    Parameter read: rethink/software_version.
+
+    Args:
+        arms: those that collect.
+        robot: as of the launch files.
+        calibration: file. data: folder of the collection. least_gb: that must be free there (GB).
+        depth: the Kinect's depth is wanted, too.
+    """
+
+    def __init__(
+        self,
+        settings: PreflightSettings,
+        arms: Sequence[str],
+        robot: str,
+        calibration: str,
+        data: str,
+        least_gb: float,
+        depth: bool = True,
+    ):
+        self._settings, self._arms = settings, tuple(arms)
+        self._robot, self._calibration, self._data, self._least_gb = robot, calibration, data, least_gb
+        self._depth = depth
+
+    def run(self, will_prepare: bool) -> List[Check]:
+        """All checks.
+
+        Args:
+            will_prepare: arm_executor is yet to switch the motors on and to calibrate the grippers.
+        """
+        pictures = {name: Task(grab, name) for name, grab in self._cameras().items()}
+        clock = RosClock(self._settings.timeout)
+        state, joints = robot_state_feed(clock), JointFeed(clock)
+        topics = {arm: f"robot/end_effector/{arm}_gripper/state" for arm in self._arms}
+        grippers = {arm: Newest(clock, topic, EndEffectorState) for arm, topic in topics.items()}
+        feeds = [state, *grippers.values()]
+        Deadline(None, self._settings.timeout).wait(
+            lambda: joints.positions("left") is not None and all(feed.message is not None for feed in feeds)
+        )
+        checks = [
+            check_software(rospy.get_param("rethink/software_version", None), self._settings.software),
+            check_estop(state.message),
+            check_enabled(state.message, will_prepare),
+            check_joints(joints.age() if joints.positions("left") is not None else None),
+            *[check_gripper(arm, feed.message, will_prepare) for arm, feed in grippers.items()],
+            *[self._judge(name, task) for name, task in pictures.items()],
+            check_calibration(self._calibration, _now(), self._settings.calibration_days, self._robot == REAL),
+            check_disk(self._data, self._least_gb),
+        ]
+        for feed in feeds:
+            feed.close()
+        joints.close()
+        return checks
+
+    def _cameras(self) -> Dict[str, Callable]:
+        timeouts = CameraTimeouts(ros=self._settings.timeout, wall=3.0 * self._settings.timeout)
+        image, info, depth = CAMERAS["Kinect"]
+        cameras = {"Kinect": FreshImage(image, info, depth if self._depth else None, timeouts)}
+        for arm in self._arms:
+            cameras[f"{arm} wrist camera"] = FreshImage(*[topic.format(arm=arm) for topic in WRIST], timeouts=timeouts)
+        return {name: camera.grab for name, camera in cameras.items()}
+
+    def _judge(self, name: str, task: Task) -> Check:
+        if not task.wait(4.0 * self._settings.timeout):
+            return check_camera(name, "no answer")
+        try:
+            frame = task.result()
+        except SensorFault as error:
+            return check_camera(name, str(error))
+        return check_camera(name, "", f"{frame.image.shape[1]} x {frame.image.shape[0]}")
+
+
+def to_diagnostics(checks: Sequence[Check]) -> DiagnosticArray:
+    """For /diagnostics, where rqt_robot_monitor shows it."""
+    message = DiagnosticArray()
+    message.header.stamp = rospy.get_rostime()
+    message.status = [
+        DiagnosticStatus(level=int(check.level), name=f"grasp_learning: {check.name}", message=check.message)
+        for check in checks
+    ]
+    return message
+
+
+def _now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.timezone.utc)
+
+
+def main(argv: Optional[Sequence[str]] = None) -> int:
+    """Print the checks.
+
+    Returns:
+        Exit status: 0 where all hold, 1 where one fails, 2 for wrong usage, 130 after Ctrl-C.
+    """
+    arguments = _parse(rospy.myargv(sys.argv)[1:] if argv is None else argv)
+    try:
+        settings = load_settings(PreflightSettings, arguments.settings or find_package_file("config/preflight.yaml"))
+    except ConfigError as error:
+        print(f"preflight: {error}", file=sys.stderr)
+        return 1
+    if not rosgraph.is_master_online():
+        print(f"preflight: no ROS master at {rosgraph.get_master_uri()}; check ROS_MASTER_URI", file=sys.stderr)
+        return 1
+    rospy.init_node("preflight", anonymous=True, disable_signals=True, log_level=rospy.WARN)
+    try:
+        # under a simulated clock no time passes before the first /clock
+        Deadline(None, settings.timeout).wait(lambda: rospy.get_time() > 0.0)
+        arms = ARMS if arguments.arms == "both" else (arguments.arms,)
+        where = (arguments.calibration, arguments.data, arguments.free_gb)
+        checks = Preflight(settings, arms, arguments.robot, *where, depth=not arguments.no_depth).run(False)
+    except KeyboardInterrupt:
+        return 130
+    for check in checks:
+        print(check.line)
+    failed = refusals(checks)
+    print(f"{len(failed)} of {len(checks)} checks failed" if failed else f"all {len(checks)} checks hold")
+    return 1 if failed else 0
+
+
+def _parse(argv: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="preflight", description="Check a robot before it collects; nothing moves.")
+    parser.add_argument("--robot", default=REAL, help="baxter, sim or gazebo (default %(default)s)")
+    parser.add_argument("--arms", choices=("both", *ARMS), default="both")
+    data = str(Path.home() / "grasp_data")
+    parser.add_argument("--data", default=data, help="where the collection goes (default %(default)s)")
+    parser.add_argument("--free-gb", type=float, default=1.0, help="GB that must be free there (default %(default)s)")
+    parser.add_argument("--calibration", help="file (default: config/calibration/ROBOT.yaml of the package)")
+    parser.add_argument("--no-depth", action="store_true", help="the Kinect's depth is not used")
+    parser.add_argument("--settings", help="file in the place of config/preflight.yaml")
+    arguments = parser.parse_args(argv)
+    if arguments.calibration is None:
+        try:
+            arguments.calibration = str(find_package_file(f"config/calibration/{arguments.robot}.yaml"))
+        except FileNotFoundError:
+            arguments.calibration = f"config/calibration/{arguments.robot}.yaml"
+    return arguments
