@@ -373,7 +373,7 @@ class CollectorTest(unittest.TestCase):
             ("robot", "pr2", "'robot' is 'pr2': expected one of: sim"),
             ("arms", "three", "'arms' is 'three': expected one of: both, left, right"),
             ("mode", "dream", "'mode' is 'dream': expected one of: random, staged, best"),
-            ("planner", "prm", "'planner' is 'prm': expected one of: ompl"),
+            ("planner", "prm", "'planner' is 'prm': expected one of: ompl, moveit"),
             ("trials", -1, "'trials' is -1"),
             ("max_layouts", 0, "'max_layouts' is 0"),
             ("mode", "staged", "mode 'staged' needs a model"),

@@ -8,7 +8,7 @@ Parameters:
     ~robot (str): 'sim'. ~arms (str): 'both', 'left' or 'right'. ~mode (str): 'random', 'staged' or 'best'.
     ~stage (int, 0): of the curriculum. ~model (str): checkpoint that chooses the grasps; '' in random mode.
     ~trials (int): labelled trials to record in this run, 0 for no end. ~data (str): the collection's folder.
-    ~planner (str): 'ompl'. ~calibration (str): calibration file.
+    ~planner (str): 'ompl' or 'moveit'. ~calibration (str): calibration file.
     ~simulator (str): name of the simulator's node, empty on a real robot. ~objects (str): split of its objects.
     ~place_held (bool, false): put what is held into the arm's bin. ~tables (int, 0): clear so many tables, those of
     earlier runs included, in the place of ~trials. ~isolate (bool, false): each try finds another object on the table.
@@ -42,7 +42,7 @@ from grasp_learning.trial import ARMS, Outcome, Trial, run_trial
 
 ROBOTS = ("sim",)
 MODES = ("random", "staged", "best")
-PLANNERS = ("ompl",)
+PLANNERS = ("ompl", "moveit")
 # services of the simulator that lay objects out
 SCATTER, EXCHANGE = "scatter", "exchange_objects"
 LINGER = 0.3  # s of wall clock for the last messages to reach their listeners
