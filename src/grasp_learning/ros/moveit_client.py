@@ -28,8 +28,8 @@ FRAME = "base"
 GET_SCENE, APPLY_SCENE = "/get_planning_scene", "/apply_planning_scene"
 # where MoveIt 1 keeps a planner's parameters: with several pipelines, and with one, as baxter_moveit_config
 PARAMETERS = ("/move_group/planning_pipelines/ompl", "/move_group")
-# moveit_commander's C++ part is a node of its own, which rospy's remappings do not reach. It takes the namespace of this
-# process, /left or /right, unless told otherwise, and would look for /left/move_group there.
+# moveit_commander's C++ part is a node of its own, which rospy's remappings do not reach. It would take the namespace of
+# this process, /left or /right, and look for /left/move_group.
 CPP_ARGUMENTS = ["joint_states:=/robot/joint_states", "__ns:=/"]
 
 UNREACHABLE = {
@@ -254,9 +254,7 @@ class MoveItClient(MoveGroup):
         if other_arm is not None:
             names += arm_joints(self._other)
             positions += np.asarray(other_arm, float).tolist()
-        state = JointState(name=names, position=positions)
-        state.header.stamp = rospy.Time.now()
-        return self._moveit.msg.RobotState(joint_state=state, is_diff=True)
+        return self._moveit.msg.RobotState(joint_state=JointState(name=names, position=positions), is_diff=True)
 
     def _interpreted(self, plan) -> MoveItPath:
         """What ``plan()`` returned: a trajectory, or since MoveIt 1.1 (success, trajectory, seconds, error code)."""
