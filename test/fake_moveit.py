@@ -104,7 +104,7 @@ class FakeMoveIt:
         if self.version >= (1, 1, 6):
             fields["pose"] = pose
         module.CollisionObject = message("CollisionObject", **fields)
-        module.CollisionObject.ADD = 0
+        module.CollisionObject.ADD, module.CollisionObject.REMOVE = 0, 1
         module.RobotState = message("RobotState", joint_state=None, is_diff=False)
         module.PlanningSceneComponents = SimpleNamespace(WORLD_OBJECT_NAMES=8)
         module.MoveItErrorCodes = type("MoveItErrorCodes", (), {**CODES, "_md5sum": "no code"})
@@ -145,6 +145,9 @@ class FakeMoveIt:
         assert request.scene.is_diff and request.scene.robot_state.is_diff, "else the whole scene is replaced"
         self.applied.append(request.scene.world.collision_objects)
         for item in request.scene.world.collision_objects:
+            if item.operation == 1:
+                del self.objects[item.id]
+                continue
             assert item.operation == 0 and len(item.primitives) == len(item.primitive_poses) == 1
             assert item.header.frame_id == "base" and item.primitives[0].type == 1
             if self.version >= (1, 1, 6):

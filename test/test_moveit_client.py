@@ -19,7 +19,7 @@ from grasp_learning.execution.motions import Motions
 from grasp_learning.motion.collision import WALL, Box
 from grasp_learning.motion.kinematics import NEUTRAL, Kinematics
 from grasp_learning.motion.move_group import MoveItUnavailable
-from grasp_learning.motion.settings import MoveItSettings, MotionSettings
+from grasp_learning.motion.settings import MotionSettings, MoveItSettings
 from grasp_learning.ros.arm_executor import ArmExecutor, ArmExecutorSettings
 from grasp_learning.ros.moveit_client import MoveItClient
 from grasp_learning.trial import Outcome
@@ -100,25 +100,28 @@ def test_parameters_are_found_where_either_kind_of_configuration_keeps_them(move
 
 def test_obstacles_are_boxes_in_the_base_frame(any_version):
     connect()
-    item = any_version.objects["table"]
+    item = any_version.objects["grasp_learning/table"]
     assert item.primitives[0].dimensions == [0.6, 1.2, 0.04]
     T = matrix(item.primitive_poses[0])
     np.testing.assert_allclose(T[:3, 3], BOX.center)
     np.testing.assert_allclose(T[:3, :3], np.eye(3))
 
 
-def test_obstacles_of_an_earlier_run_are_replaced(moveit):
-    connect()
+def test_obstacles_of_an_earlier_run_are_replaced_and_those_of_others_stay(moveit):
+    moveit.objects["somebody's lamp"] = "not ours"
+    first = connect()
+    first.show([BOX, Box("left bin", (0.3, 0.7, 0.0), (0.2, 0.2, 0.2))])
     moveit.cpp_arguments = None
     second = MoveItClient("left", HASTY, 0.2)
     second.show([Box("table", (0.7, 0.0, 0.3), (0.6, 1.2, 0.04))])
-    assert matrix(moveit.objects["table"].primitive_poses[0])[2, 3] == pytest.approx(0.3)
+    assert set(moveit.objects) == {"grasp_learning/table", "somebody's lamp"}
+    assert matrix(moveit.objects["grasp_learning/table"].primitive_poses[0])[2, 3] == pytest.approx(0.3)
 
 
 def test_obstacles_that_are_not_confirmed_in_time_are_named(moveit):
     moveit.deaf = True
     begin = time.monotonic()
-    with pytest.raises(MoveItUnavailable, match="the planning scene still lacks table after 0.2 s"):
+    with pytest.raises(MoveItUnavailable, match="the planning scene lacks grasp_learning/table after 0.2 s"):
         connect()
     assert time.monotonic() - begin < 1.0
 
@@ -222,7 +225,7 @@ def test_a_move_group_that_was_started_again_gets_its_obstacles_back(moveit):
         client.plan(NEUTRAL, NEAR, OTHER, 0.3)
     moveit.start()
     assert client.plan(NEUTRAL, NEAR, OTHER, 0.3).outcome is Outcome.SUCCESS
-    assert set(moveit.objects) == {"table"} and len(moveit.commanders) == 1
+    assert set(moveit.objects) == {"grasp_learning/table"} and len(moveit.commanders) == 1
 
 
 def test_a_cartesian_service_that_fails_is_a_fault_and_no_short_line(moveit, monkeypatch):
@@ -245,7 +248,7 @@ def make_cell():
 
 def test_a_pick_is_planned_by_moveit_alone(any_version, monkeypatch):
     cell = make_cell()
-    assert set(any_version.objects) == {"table", WALL}
+    assert set(any_version.objects) == {"grasp_learning/table", f"grasp_learning/{WALL}"}
     cell.sequence.approach(region())
     report = cell.sequence.pick(grasp())
     assert report.outcome is Outcome.SUCCESS, report.message

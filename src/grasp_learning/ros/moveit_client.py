@@ -7,7 +7,7 @@ move_group that hangs would stop every thread of this process, deadlines include
 import inspect
 import time
 from types import SimpleNamespace
-from typing import Callable, List, Optional, Sequence
+from typing import Callable, Iterable, List, Optional, Sequence, Set
 
 import numpy as np
 import rospy
@@ -25,11 +25,12 @@ from grasp_learning.ros.conversions import pose_to_msg
 from grasp_learning.trial import Outcome
 
 FRAME = "base"
+PREFIX = "grasp_learning/"  # of this package's obstacles, among others that may be in the scene
 GET_SCENE, APPLY_SCENE = "/get_planning_scene", "/apply_planning_scene"
 # where MoveIt 1 keeps a planner's parameters: with several pipelines, and with one, as baxter_moveit_config
 PARAMETERS = ("/move_group/planning_pipelines/ompl", "/move_group")
-# moveit_commander's C++ part is a node of its own, which rospy's remappings do not reach. It would take the namespace of
-# this process, /left or /right, and look for /left/move_group.
+# moveit_commander's C++ part is a node of its own, which rospy's remappings do not reach. It would take this process's
+# namespace, /left or /right, and look for /left/move_group.
 CPP_ARGUMENTS = ["joint_states:=/robot/joint_states", "__ns:=/"]
 
 UNREACHABLE = {
@@ -169,36 +170,44 @@ class MoveItClient(MoveGroup):
     # --- the planning scene -------------------------------------------------------------------------------------------
 
     def show(self, obstacles: Sequence[Box]) -> None:
-        """See MoveGroup.show."""
+        """See MoveGroup.show; what earlier runs left is removed."""
         self._obstacles = list(obstacles)
-        self._apply()  # what has their names may be of another size, from an earlier run
+        # also what has the right name already, which may be of another size
+        self._apply(remove=self._known_names(self._settings.scene_timeout) - self._names())
         self._ensure_scene()
+
+    def _names(self) -> Set[str]:
+        return {PREFIX + box.name for box in self._obstacles}
 
     def _ensure_scene(self) -> None:
         """Wait until move_group names every obstacle; one that was started anew is told of them again."""
-        end = time.monotonic() + self._settings.scene_timeout
+        seconds = self._settings.scene_timeout
+        end = time.monotonic() + seconds
         while True:
-            known = self._known_names(self._settings.scene_timeout)
-            missing = [box.name for box in self._obstacles if box.name not in known]
+            missing = self._names() - self._known_names(seconds)
             if not missing:
                 return
             if time.monotonic() > end:
-                seconds = self._settings.scene_timeout
-                raise MoveItUnavailable(f"the planning scene still lacks {', '.join(missing)} after {seconds:g} s")
+                raise MoveItUnavailable(f"the planning scene lacks {', '.join(sorted(missing))} after {seconds:g} s")
             self._apply()
 
-    def _known_names(self, timeout: float) -> set:
+    def _known_names(self, timeout: float) -> Set[str]:
+        """Names of this package's obstacles in the scene."""
         srv, msg = self._moveit.srv, self._moveit.msg
         request = srv.GetPlanningSceneRequest()
         request.components.components = msg.PlanningSceneComponents.WORLD_OBJECT_NAMES
         answer = self._call(GET_SCENE, srv.GetPlanningScene, request, timeout)
-        return {item.id for item in answer.scene.world.collision_objects}
+        return {item.id for item in answer.scene.world.collision_objects if item.id.startswith(PREFIX)}
 
-    def _apply(self) -> None:
+    def _apply(self, remove: Iterable[str] = ()) -> None:
         srv = self._moveit.srv
         request = srv.ApplyPlanningSceneRequest()
         request.scene.is_diff = request.scene.robot_state.is_diff = True
-        request.scene.world.collision_objects = [self._collision_object(box) for box in self._obstacles]
+        item = self._moveit.msg.CollisionObject
+        request.scene.world.collision_objects = [
+            *(item(id=name, operation=item.REMOVE) for name in sorted(remove)),
+            *(self._collision_object(box) for box in self._obstacles),
+        ]
         if not self._call(APPLY_SCENE, srv.ApplyPlanningScene, request, self._settings.scene_timeout).success:
             raise MoveItUnavailable("move_group refused the obstacles; its log says why")
 
@@ -210,7 +219,7 @@ class MoveItClient(MoveGroup):
 
     def _collision_object(self, box: Box):
         item = self._moveit.msg.CollisionObject()
-        item.header.frame_id, item.id, item.operation = FRAME, box.name, item.ADD
+        item.header.frame_id, item.id, item.operation = FRAME, PREFIX + box.name, item.ADD
         if hasattr(item, "pose"):  # since MoveIt 1.1.6 the shapes' poses are relative to this one
             item.pose.orientation.w = 1.0
         shape = self._moveit.SolidPrimitive(type=self._moveit.SolidPrimitive.BOX, dimensions=list(box.size))
