@@ -1,5 +1,7 @@
 """moveit_commander as it is called, against a fake of it: connection, scene, versions, faults, and whole picks."""
 
+import subprocess
+import sys
 import time
 from types import SimpleNamespace
 
@@ -64,7 +66,7 @@ def test_the_group_planner_and_remappings_are_baxters(moveit):
 
 
 def test_without_moveit_the_package_that_is_missing_is_named(monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "moveit_commander", None)
+    monkeypatch.setitem(sys.modules, "moveit_commander", None)
     with pytest.raises(ConfigError, match="'moveit' needs moveit_commander.*ros-noetic-moveit.*'ompl' works"):
         MoveItClient("left", HASTY, 0.2)
 
@@ -326,6 +328,16 @@ def test_a_move_group_that_is_missing_or_coarse_ends_the_node_with_one_line(move
     moveit.die()
     with pytest.raises(RobotFault, match="does not answer"):
         executor()._make_motions(TABLE, 0)
+
+
+def test_neither_ompl_nor_moveit_is_imported_before_it_is_chosen():
+    """OMPL has no wheel for ROS Noetic's Python, and Debian has no MoveIt."""
+    program = (
+        "import sys\n"
+        "sys.modules['ompl'] = sys.modules['moveit_commander'] = sys.modules['moveit_msgs'] = None\n"
+        "import grasp_learning.ros.arm_executor, grasp_learning.motion.moveit_planner\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
 
 
 @pytest.mark.parametrize("key", [key for key in MoveItSettings.model_fields if key != "planner_id"])
