@@ -33,7 +33,7 @@ FK = Kinematics(ROBOT, "left").fk
 HASTY = MoveItSettings(connect_timeout=0.2, scene_timeout=0.2, answer_timeout=0.2)
 
 
-@pytest.fixture(params=[(1, 1, 16), (0, 9)], ids=["1.1.16", "0.9"])
+@pytest.fixture(params=[(1, 1, 16), (1, 1, 9), (1, 0)], ids=["1.1.16", "1.1.9", "1.0"])
 def any_version(request, monkeypatch):
     fake = FakeMoveIt(request.param).install(monkeypatch)
     yield fake
@@ -175,7 +175,7 @@ def test_codes_and_errors_of_a_broken_set_up_are_faults(moveit, answer, message)
 
 
 def test_an_old_version_tells_a_failure_by_an_empty_trajectory(monkeypatch):
-    fake = FakeMoveIt((0, 9)).install(monkeypatch)
+    fake = FakeMoveIt((1, 0)).install(monkeypatch)
     fake.answers = ["PLANNING_FAILED"]
     found = connect().plan(NEUTRAL, NEAR, OTHER, 1.0)
     assert found.outcome is Outcome.PLANNING_FAILED and "empty" in found.message

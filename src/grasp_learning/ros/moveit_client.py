@@ -151,10 +151,13 @@ class MoveItClient(MoveGroup):
         Raises:
             MoveItUnavailable: it raised, or did not return in time.
         """
-        task = Task(call, what)
-        if not task.wait(seconds):
-            self._group = None  # the call still holds it
-            raise MoveItUnavailable(f"{what}: no answer within {seconds:.1f} s; is move_group running?")
+        task, end = Task(call, what), time.monotonic() + seconds
+        while not task.wait(0.1):
+            if rospy.is_shutdown():
+                raise MoveItUnavailable(f"{what}: this node is shutting down")
+            if time.monotonic() >= end:
+                self._group = None  # the call still holds it
+                raise MoveItUnavailable(f"{what}: no answer within {seconds:.1f} s; is move_group running?")
         try:
             return task.result()
         except (RuntimeError, self._moveit.commander.MoveItCommanderException) as error:
