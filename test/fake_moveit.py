@@ -1,8 +1,8 @@
 """move_group with moveit_commander in front of it, as far as MoveItClient uses them.
 
 What is called is kept, and checked as strictly as MoveIt does; what is answered can be scripted. Names, defaults and
-return values are those of MoveIt 1.1.16, or with ``version=(1, 0)`` or ``(1, 1, 9)`` those of older ones. Unless told otherwise it
-plans with this package's own planner, at points 0.05 rad apart, and names the joints in alphabetical order.
+return values are those of MoveIt 1.1.16, or with ``version=(1, 0)`` or ``(1, 1, 9)`` those of older ones. Unless told
+otherwise it plans with this package's own planner, at points 0.05 rad apart, and names joints in alphabetical order.
 """
 
 import sys

@@ -8,7 +8,9 @@ import pytest
 from motion_samples import ROBOT
 
 pytest.importorskip("rospy")
-roslaunch = pytest.importorskip("roslaunch")
+pytest.importorskip("roslaunch")
+
+import roslaunch
 
 from grasp_learning.motion.settings import MotionSettings
 

@@ -9,14 +9,13 @@ import pytest
 from harness import Launch
 
 pytest.importorskip("rospy")
-MISSING = "MoveIt is not installed here; with ros-noetic-moveit and baxter_moveit_config this test plans with it"
-pytest.importorskip("moveit_commander", reason=MISSING)
+pytest.importorskip("moveit_commander", reason="MoveIt is not installed here; where it is, this test plans with it")
 
 import rospkg
 
 for package in ("moveit_ros_move_group", "baxter_moveit_config"):
     if package not in rospkg.RosPack().list():
-        pytest.skip(f"{package} is missing. {MISSING}", allow_module_level=True)
+        pytest.skip(f"{package} is not installed here; where it is, this test plans with it", allow_module_level=True)
 
 pytestmark = pytest.mark.timeout(600)
 BENCHMARK = Path(__file__).parents[1] / "benchmarks" / "bench_planning.py"
