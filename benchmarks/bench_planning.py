@@ -5,8 +5,11 @@ Left arm from neutral to 50 top-down poses of the gripper: x 0.5..0.8 m, y 0..0.
 a table top. Case "wall": also a wall of 0.5 x 0.03 x 0.40 m between start and region. The virtual wall between the
 arms is off, since the poses reach y = 0. Every path is rechecked at 0.01 rad by MuJoCo on the description's own
 cylinders and boxes, which shares nothing with the planner's capsules.
+
+With --planner moveit the same poses are planned by the move_group that runs; docs/moveit.md has the commands.
 """
 
+import argparse
 import sys
 import time
 
@@ -18,7 +21,7 @@ from grasp_learning.calibration import Table
 from grasp_learning.geometry import top_down_pose
 from grasp_learning.motion.collision import Box, table_box
 from grasp_learning.motion.kinematics import JOINT_SUFFIXES, NEUTRAL, RobotModel
-from grasp_learning.motion.planner import PlanRequest, create_planner
+from grasp_learning.motion.planner import PLANNERS, PlanRequest, create_planner
 from grasp_learning.motion.settings import MotionSettings
 from grasp_learning.robot_description import load_urdf
 
@@ -70,11 +73,12 @@ class IndependentCheck:
         return not self.collides(positions[-1])
 
 
-def run_case(name: str, boxes, median_ms: float, p95_ms=None) -> bool:
+def run_case(name: str, boxes, median_ms: float, p95_ms=None, move_group=None) -> bool:
     """Plan to every pose and print the figures of a case; whether all of them are reached."""
     urdf = load_urdf()
     settings = MotionSettings(wall_margin=None)
-    planner = create_planner("ompl", RobotModel(urdf), "left", settings, TABLE, boxes)
+    which = "ompl" if move_group is None else "moveit"
+    planner = create_planner(which, RobotModel(urdf), "left", settings, TABLE, boxes, move_group=move_group)
     check = IndependentCheck(urdf, [table_box(TABLE), *boxes])
     rng = np.random.default_rng(0)
     seconds, solved, safe, lengths = [], 0, 0, []
@@ -87,7 +91,7 @@ def run_case(name: str, boxes, median_ms: float, p95_ms=None) -> bool:
             solved += 1
             safe += check.is_safe(result.trajectory)
             lengths.append(np.linalg.norm(np.diff(result.path, axis=0), axis=1).sum())
-    prefix = f"planning_{name}"
+    prefix = f"planning_{name}" if move_group is None else f"moveit_{name}"
     oks = [
         figure(f"{prefix}_solved", solved, POSES, "of 50", at_most=False),
         figure(f"{prefix}_safe", safe, POSES, "of 50", at_most=False),
@@ -100,9 +104,25 @@ def run_case(name: str, boxes, median_ms: float, p95_ms=None) -> bool:
     return all(oks)
 
 
+def connect_moveit():
+    """The way to the move_group that runs."""
+    import rospy
+
+    from grasp_learning.ros.moveit_client import MoveItClient
+
+    rospy.init_node("bench_planning", anonymous=True)
+    return MoveItClient("left", MotionSettings().moveit, wait=60.0)
+
+
 def main() -> int:
     """Run both cases."""
-    results = [run_case("table", [], median_ms=30, p95_ms=80), run_case("wall", [WALL], median_ms=200)]
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--planner", choices=PLANNERS, default="ompl", help="default: %(default)s")
+    if parser.parse_args().planner == "ompl":
+        results = [run_case("table", [], median_ms=30, p95_ms=80), run_case("wall", [WALL], median_ms=200)]
+    else:
+        group, limit = connect_moveit(), MotionSettings().planning_time * 1e3
+        results = [run_case(name, boxes, limit, limit, group) for name, boxes in (("table", []), ("wall", [WALL]))]
     return 0 if all(results) else 1
 
 

@@ -473,7 +473,7 @@ class CollectorTest(unittest.TestCase):
         for key, value, told in (
             ("arms", "three", "'arms' is 'three': expected one of: both, left, right"),
             ("mode", "dream", "'mode' is 'dream': expected one of: random, staged, best"),
-            ("planner", "prm", "'planner' is 'prm': expected one of: ompl"),
+            ("planner", "prm", "'planner' is 'prm': expected one of: ompl, moveit"),
             ("trials", -1, "'trials' is -1"),
             ("max_layouts", 0, "'max_layouts' is 0"),
             ("mode", "staged", "mode 'staged' needs a model"),

@@ -187,9 +187,10 @@ def test_malformed_requests_raise(planners):
 
 
 def test_unknown_planners_and_arms_are_configuration_errors_that_list_the_choices():
-    for name in ("moveit", "magic"):
-        with pytest.raises(ConfigError, match="choose from.*ompl"):
-            create_planner(name, ROBOT, "left")
+    with pytest.raises(ConfigError, match="choose from.*ompl.*moveit"):
+        create_planner("magic", ROBOT, "left")
+    with pytest.raises(ConfigError, match="'moveit' works over ROS only; choose 'ompl'"):
+        create_planner("moveit", ROBOT, "left")
     with pytest.raises(ConfigError, match="choose from.*left"):
         create_planner("ompl", ROBOT, "middle")
 

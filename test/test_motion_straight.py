@@ -7,9 +7,8 @@ from motion_samples import ROBOT, TABLE
 from grasp_learning.geometry import top_down_pose
 from grasp_learning.motion.collision import Box
 from grasp_learning.motion.kinematics import NEUTRAL
-from grasp_learning.motion.planner import create_planner
+from grasp_learning.motion.planner import StraightRequest, create_planner
 from grasp_learning.motion.settings import MotionSettings
-from grasp_learning.motion.straight import plan_straight
 from grasp_learning.trial import Outcome
 
 SETTINGS = MotionSettings()
@@ -36,7 +35,7 @@ def test_descents_are_straight_upright_and_within_limits(planners, side, sign):
         T_start = planner.kinematics.fk(start)
         T_goal = T_start.copy()
         T_goal[2, 3] -= 0.235
-        result = plan_straight(planner, start, T_goal, NEUTRAL, tip_speed=0.2)
+        result = planner.plan_straight(StraightRequest(start, T_goal, NEUTRAL, tip_speed=0.2))
         assert result.ok, result.message
         trajectory = result.trajectory
         poses = np.array(
@@ -58,7 +57,7 @@ def test_a_goal_beyond_reach_is_unreachable_and_says_how_far_the_arm_comes(plann
     start = above(planner, 0.75, 0.3, 0.0)
     T_goal = planner.kinematics.fk(start)
     T_goal[0, 3] += 0.4
-    result = plan_straight(planner, start, T_goal)
+    result = planner.plan_straight(StraightRequest(start, T_goal))
     assert result.outcome is Outcome.UNREACHABLE and result.trajectory is None
     assert "ends after" in result.message and "of 0.400 m" in result.message
 
@@ -69,7 +68,7 @@ def test_an_obstacle_on_the_way_is_named(planners):
     start = above(planner, 0.65, 0.3, 0.0)
     T_goal = planner.kinematics.fk(start)
     T_goal[2, 3] -= 0.2
-    result = plan_straight(planner, start, T_goal)
+    result = planner.plan_straight(StraightRequest(start, T_goal))
     assert result.outcome is Outcome.UNREACHABLE
     assert "block" in result.message
 
@@ -79,15 +78,15 @@ def test_the_table_stops_a_descent_that_would_go_through_it(planners):
     start = above(planner, 0.65, 0.3, 0.0)
     T_goal = planner.kinematics.fk(start)
     T_goal[2, 3] = -0.13
-    assert "table" in plan_straight(planner, start, T_goal).message
+    assert "table" in planner.plan_straight(StraightRequest(start, T_goal)).message
     T_goal[2, 3] = -0.095  # the fingertips are 1.5 mm above it
-    assert plan_straight(planner, start, T_goal).ok
+    assert planner.plan_straight(StraightRequest(start, T_goal)).ok
 
 
 def test_a_goal_where_the_gripper_is_already_takes_no_time(planners):
     planner = planners["left"]
     start = above(planner, 0.65, 0.3, 0.0)
-    result = plan_straight(planner, start, planner.kinematics.fk(start))
+    result = planner.plan_straight(StraightRequest(start, planner.kinematics.fk(start)))
     assert result.ok and result.trajectory.duration == 0.0
 
 
@@ -96,5 +95,5 @@ def test_the_same_line_is_the_same_motion(planners):
     start = above(planner, 0.6, -0.25, 1.0)
     T_goal = planner.kinematics.fk(start)
     T_goal[2, 3] += 0.1
-    first, second = (plan_straight(planner, start, T_goal).trajectory for _ in range(2))
+    first, second = (planner.plan_straight(StraightRequest(start, T_goal)).trajectory for _ in range(2))
     np.testing.assert_array_equal(first.positions, second.positions)

@@ -365,7 +365,7 @@ def test_a_plan_that_fails_has_its_type(motions, monkeypatch):
 
 def test_an_unknown_planner_names_the_choices():
     with pytest.raises(ConfigError, match="ompl"):
-        Motions("left", "moveit", MotionSettings(), TABLE, seed=0)
+        Motions("left", "magic", MotionSettings(), TABLE, seed=0)
 
 
 @pytest.mark.parametrize(

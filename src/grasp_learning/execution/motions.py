@@ -1,18 +1,18 @@
 """Where an arm can go and how: plans and straight lines, with the reasons why not as typed faults."""
 
 import time
-from typing import Iterator, List, Optional, Sequence
+from typing import Callable, Iterator, List, Optional, Sequence
 
 import numpy as np
 
 from grasp_learning.bins import Bins
 from grasp_learning.calibration import Table
-from grasp_learning.execution.faults import PlanningFailed, Unreachable
+from grasp_learning.execution.faults import PlanningFailed, RobotFault, Unreachable
 from grasp_learning.motion.collision import Box
-from grasp_learning.motion.planner import PlanRequest, create_planner
+from grasp_learning.motion.move_group import MoveGroup
+from grasp_learning.motion.planner import PlanRequest, PlanResult, StraightRequest, create_planner
 from grasp_learning.motion.robot_model import RobotModel
 from grasp_learning.motion.settings import MotionSettings
-from grasp_learning.motion.straight import plan_straight, straight_joints
 from grasp_learning.motion.trajectory import Trajectory
 from grasp_learning.robot_description import NEUTRAL, load_urdf
 from grasp_learning.trial import Outcome
@@ -21,28 +21,40 @@ END_MARGIN = 0.01  # m
 FREE = 2e-3  # m; a plan can begin with this much room
 ESCAPE = 3e-3  # m; so much more is wanted at the end of an escape
 ESCAPE_SPEED = 0.2  # rad/s
-_FAULTS = {Outcome.UNREACHABLE: Unreachable, Outcome.PLANNING_FAILED: PlanningFailed}
+_FAULTS = {
+    Outcome.UNREACHABLE: Unreachable,
+    Outcome.PLANNING_FAILED: PlanningFailed,
+    Outcome.ROBOT_FAULT: RobotFault,
+}
 
 
 class Motions:
     """Plans for one arm. Joints are (7,) arrays s0..w2 (rad), poses T_base_gripper (4, 4).
 
-    Every method that plans takes the other arm's measured joints, an obstacle, and raises Unreachable or
-    PlanningFailed. For one thread at a time.
+    Every method that plans takes the other arm's measured joints, an obstacle, and raises Unreachable,
+    PlanningFailed, or RobotFault where the planner is another program that does not answer. For one thread at a time.
 
     Args:
         bins: obstacles beside the table, those of both arms; None for none.
+        move_group: the way to MoveIt's node, for the planner "moveit".
 
     Attributes:
         planning_time: wall-clock time (s) spent since it was last set to 0.
     """
 
     def __init__(
-        self, side: str, planner: str, settings: MotionSettings, table: Table, seed: int, bins: Optional[Bins] = None
+        self,
+        side: str,
+        planner: str,
+        settings: MotionSettings,
+        table: Table,
+        seed: int,
+        bins: Optional[Bins] = None,
+        move_group: Optional[MoveGroup] = None,
     ):
         robot = RobotModel(load_urdf())
         boxes = [] if bins is None else bin_boxes(bins)
-        self._planner = create_planner(planner, robot, side, settings, table, boxes, seed)
+        self._planner = create_planner(planner, robot, side, settings, table, boxes, seed, move_group)
         self._table = table
         self._rng = np.random.default_rng(seed)
         self.planning_time = 0.0
@@ -73,7 +85,10 @@ class Motions:
         descents: List[Trajectory] = []
 
         def can_descend(goal: np.ndarray) -> bool:
-            way = plan_straight(self._planner, goal, self._shifted(goal, (0.0, 0.0, -drop)), other, speed)
+            down = self._shifted(goal, (0.0, 0.0, -drop))
+            way = self._planner.plan_straight(StraightRequest(goal, down, other, speed))
+            if way.outcome is Outcome.ROBOT_FAULT:
+                raise RobotFault(way.message)  # which says nothing of this goal
             descents.append(way.trajectory)
             return way.ok
 
@@ -86,22 +101,17 @@ class Motions:
         Args:
             speed: of the fingertips, at most (m/s).
         """
-        begin = time.monotonic()
-        result = plan_straight(self._planner, q, self._shifted(q, offset), other, speed)
-        return self._checked(result, begin)
+        return self._checked(self._straight(q, offset, other, speed))
 
     def rise(self, q: np.ndarray, height: float, least: float, other: np.ndarray, speed: float):
         """A straight motion up by a height (m), or as far as the arm can go if that is at least `least` (m)."""
-        try:
-            return self.shift(q, (0.0, 0.0, height), other, speed)
-        except Unreachable as error:
-            begin = time.monotonic()
-            _, travel, stopped = straight_joints(self._planner, q, self._shifted(q, (0.0, 0.0, height)), other)
-            self.planning_time += time.monotonic() - begin
-            # short of where something touches, so that the next plan has room to begin
-            reached = float(travel[-1]) - END_MARGIN
-            if not stopped or reached < least:
-                raise Unreachable(f"the lift would end too low: {error}") from None
+        result = self._straight(q, (0.0, 0.0, height), other, speed)
+        if result.outcome is not Outcome.UNREACHABLE:
+            return self._checked(result)
+        # short of where something touches, so that the next plan has room to begin
+        reached = result.reached - END_MARGIN
+        if reached < least:
+            raise Unreachable(f"the lift would end too low: {result.message}")
         return self.shift(q, (0.0, 0.0, reached), other, speed)
 
     def escape(self, q: np.ndarray, other: np.ndarray):
@@ -160,12 +170,21 @@ class Motions:
         pose[:3, 3] += offset
         return pose
 
-    def _plan(self, request: PlanRequest):
-        begin = time.monotonic()
-        return self._checked(self._planner.plan(request), begin)
+    def _straight(self, q: np.ndarray, offset: Sequence[float], other: np.ndarray, speed: float) -> PlanResult:
+        request = StraightRequest(q, self._shifted(q, offset), other, speed)
+        return self._on_the_clock(lambda: self._planner.plan_straight(request))
 
-    def _checked(self, result, begin: float):
-        self.planning_time += time.monotonic() - begin
+    def _plan(self, request: PlanRequest):
+        return self._checked(self._on_the_clock(lambda: self._planner.plan(request)))
+
+    def _on_the_clock(self, work: Callable[[], PlanResult]) -> PlanResult:
+        begin = time.monotonic()
+        try:
+            return work()
+        finally:
+            self.planning_time += time.monotonic() - begin
+
+    def _checked(self, result: PlanResult) -> Trajectory:
         if not result.ok:
             raise _FAULTS.get(result.outcome, PlanningFailed)(result.message)
         return result.trajectory

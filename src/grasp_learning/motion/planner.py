@@ -11,12 +11,13 @@ from grasp_learning.calibration import Table
 from grasp_learning.config import ConfigError
 from grasp_learning.motion.collision import Box, CollisionScene
 from grasp_learning.motion.kinematics import Kinematics
+from grasp_learning.motion.move_group import MoveGroup
 from grasp_learning.motion.robot_model import RobotModel
 from grasp_learning.motion.settings import MotionSettings
 from grasp_learning.motion.trajectory import Trajectory
 from grasp_learning.trial import ARMS, Outcome
 
-PLANNERS = ("ompl",)
+PLANNERS = ("ompl", "moveit")
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,23 @@ class PlanRequest:
     time_budget: Optional[float] = None
 
 
+@dataclass(frozen=True)
+class StraightRequest:
+    """A straight line of the gripper: the descent to a grasp, the lift, short sidesteps.
+
+    Attributes:
+        start: (7,) joints (rad).
+        T_base_goal: (4, 4) pose of the gripper at the end; the orientation is constant where it is the start's.
+        other_arm: (7,) measured joints of the other arm, an obstacle; None leaves it out.
+        tip_speed: limit (m/s); None takes the settings'.
+    """
+
+    start: np.ndarray
+    T_base_goal: np.ndarray
+    other_arm: Optional[np.ndarray] = None
+    tip_speed: Optional[float] = None
+
+
 @dataclass
 class PlanTimes:
     """Where the time went (s)."""
@@ -62,11 +80,14 @@ class PlanResult:
     """What came of a request.
 
     Attributes:
-        outcome: SUCCESS; UNREACHABLE (no goal can be taken up by this arm); PLANNING_FAILED (no path within the
-            time, or the start itself is in collision).
+        outcome: SUCCESS; UNREACHABLE (no goal can be taken up by this arm, or not on a straight line);
+            PLANNING_FAILED (no path within the time, or the start itself is in collision); ROBOT_FAULT (the planner is
+            another program, and that does not answer or knows another robot).
         message: for a person; names the links where something touches.
         trajectory: with SUCCESS, from rest at the start to rest at a goal.
-        path: with SUCCESS, (n, 7) corners of the path before they were rounded.
+        path: with SUCCESS, (n, 7) corners of the path before they were rounded, or joints along the straight line.
+        reached: of a straight line that ends early (UNREACHABLE), how far the gripper can follow it: metres, plus 0.25
+            for each radian of turning.
     """
 
     outcome: Outcome
@@ -74,6 +95,7 @@ class PlanResult:
     trajectory: Optional[Trajectory] = None
     path: Optional[np.ndarray] = None
     times: PlanTimes = field(default_factory=PlanTimes)
+    reached: float = 0.0
 
     @property
     def ok(self) -> bool:
@@ -111,6 +133,14 @@ class Planner(abc.ABC):
         """
 
     @abc.abstractmethod
+    def plan_straight(self, request: StraightRequest) -> PlanResult:
+        """A straight line of the gripper from rest to rest, or UNREACHABLE with what ends it, where, and ``reached``.
+
+        Near the table the shapes around the gripper may sink into its top by the settings' tool_table_slack, since
+        they are larger than the gripper. Never raises for what the world does.
+        """
+
+    @abc.abstractmethod
     def scene_with(self, other_arm: Optional[np.ndarray]) -> CollisionScene:
         """What the arm must not touch, with the other arm at its joints (7,) or, for None, left out."""
 
@@ -123,30 +153,40 @@ def create_planner(
     table: Optional[Table] = None,
     boxes: Sequence[Box] = (),
     seed: int = 0,
+    move_group: Optional[MoveGroup] = None,
 ) -> Planner:
     """Make a planner by name.
 
     Args:
-        name: "ompl".
+        name: "ompl" or "moveit".
         robot: its description.
         side: the arm, "left" or "right".
         settings: defaults where None.
         table: the table top, an obstacle.
         boxes: further obstacles.
         seed: of everything random in it.
+        move_group: the way to MoveIt's node, which "moveit" needs.
 
     Raises:
         ConfigError: the name or the side is unknown, or the planner's library is not installed.
+        MoveItUnavailable: MoveIt's node does not answer, or plans in a way that cannot be used.
     """
     if name not in PLANNERS:
-        raise ConfigError(f"planner: '{name}' is unknown or not available in this version; choose from {PLANNERS}")
+        raise ConfigError(f"planner: '{name}' is unknown; choose from {PLANNERS}")
     if side not in ARMS:
         raise ConfigError(f"side: '{side}' is not an arm; choose from {ARMS}")
+    settings = settings or MotionSettings()
+    if name == "moveit":
+        from grasp_learning.motion.moveit_planner import MoveItPlanner
+
+        if move_group is None:
+            raise ConfigError("planner: 'moveit' works over ROS only; choose 'ompl' here")
+        return MoveItPlanner(robot, side, settings, table, boxes, seed, move_group)
     try:
         from grasp_learning.motion.ompl_planner import OmplPlanner
     except ImportError as error:
         raise ConfigError(f"planner: 'ompl' needs the Python package ompl==1.7.0 ({error})") from None
-    return OmplPlanner(robot, side, settings or MotionSettings(), table, boxes, seed)
+    return OmplPlanner(robot, side, settings, table, boxes, seed)
 
 
 class Stopwatch:

@@ -9,6 +9,17 @@ from grasp_learning.config import Settings
 from grasp_learning.motion.robot_model import RobotModel
 
 
+class MoveItSettings(Settings):
+    """How MoveIt is asked, where it plans."""
+
+    planner_id: str = Field("ESTkConfigDefault", min_length=1)
+    attempts: int = Field(5, ge=1, le=100)
+    max_edge_step: float = Field(0.02, gt=0, le=1)
+    connect_timeout: float = Field(10.0, gt=0)
+    scene_timeout: float = Field(5.0, gt=0)
+    answer_timeout: float = Field(5.0, gt=0)
+
+
 class MotionSettings(Settings):
     """Limits, margins and budgets; the file's comments say what each is for.
 
@@ -30,6 +41,7 @@ class MotionSettings(Settings):
     blend: float = Field(0.4, gt=0, le=2)
     tool_table_slack: float = Field(0.008, ge=0, le=0.05)
     straight_step: float = Field(0.005, gt=0, le=0.02)
+    moveit: MoveItSettings = MoveItSettings()
 
     def joint_limits(self, robot: RobotModel, side: str):
         """(7,) velocity (rad/s) and (7,) acceleration (rad/s^2) limits of an arm."""

@@ -8,7 +8,7 @@ from scipy.spatial.transform import Rotation, Slerp
 
 from grasp_learning.geometry import transform
 from grasp_learning.motion.collision import CollisionScene
-from grasp_learning.motion.planner import Planner, PlanResult, PlanTimes, Stopwatch
+from grasp_learning.motion.planner import Planner, PlanResult, PlanTimes, Stopwatch, StraightRequest
 from grasp_learning.motion.timing import TimingError, standstill, time_path
 from grasp_learning.motion.trajectory import Trajectory
 from grasp_learning.trial import Outcome
@@ -16,38 +16,28 @@ from grasp_learning.trial import Outcome
 ANGLE_STEP = 0.02  # rad between points of the line
 JUMP = 0.15  # rad of one joint between neighbours; more means that the arm would fold over, not follow
 GRID_POINTS = 50
+TURN_LENGTH = 0.25  # m of travel that a radian of turning counts
 
 
-def plan_straight(
-    planner: Planner,
-    start: np.ndarray,
-    T_base_goal: np.ndarray,
-    other_arm: Optional[np.ndarray] = None,
-    tip_speed: Optional[float] = None,
-) -> PlanResult:
-    """Move the gripper on a straight line, at constant orientation where the goal has the start's.
-
-    Near the table the shapes around the gripper may sink into its top by the settings' tool_table_slack, since
-    they are larger than the gripper.
-
-    Args:
-        planner: whose kinematics, obstacles and limits hold.
-        start: (7,) joints (rad).
-        T_base_goal: (4, 4) pose of the gripper at the end.
-        other_arm: (7,) measured joints of the other arm.
-        tip_speed: limit (m/s); None takes the settings'.
-
-    Returns:
-        SUCCESS, or UNREACHABLE with what is in the way and where; ``path`` holds the joints along the line.
-    """
+def plan_straight(planner: Planner, request: StraightRequest) -> PlanResult:
+    """Planner.plan_straight by this package's own inverse kinematics, with the planner's obstacles and limits."""
     settings, times = planner.settings, PlanTimes()
     watch = Stopwatch(settings.planning_time)
-    joints, travel, reason = straight_joints(planner, start, T_base_goal, other_arm)
+    joints, travel, reason = straight_joints(planner, request.start, request.T_base_goal, request.other_arm)
     times.plan = watch.lap()
     if reason:
-        return PlanResult(Outcome.UNREACHABLE, reason, times=times)
+        return PlanResult(Outcome.UNREACHABLE, reason, times=times, reached=float(travel[-1]))
+    return timed_line(planner, joints, travel, request.tip_speed, times)
+
+
+def timed_line(
+    planner: Planner, joints: np.ndarray, travel: np.ndarray, tip_speed: Optional[float], times: PlanTimes
+) -> PlanResult:
+    """Time joints (n, 7) along a line under the joints' limits and the tip's; ``travel`` (n,) increases (m)."""
+    settings = planner.settings
     if len(joints) < 2:
         return PlanResult(Outcome.SUCCESS, "there already", standstill(joints[0]), joints, times)
+    watch = Stopwatch(settings.planning_time)
     try:
         trajectory = _time(planner, joints, travel, settings.tip_speed if tip_speed is None else tip_speed)
     except TimingError as error:
@@ -61,7 +51,7 @@ def straight_joints(
 ) -> Tuple[np.ndarray, np.ndarray, str]:
     """Joints (n, 7) along a straight line of the gripper, the travel (n,) at each, and why it ends early.
 
-    The travel is in metres, plus 0.25 m for each radian of turning. The reason is empty where the goal is reached.
+    The travel is in metres, plus TURN_LENGTH for each radian of turning. The reason is empty where the goal is reached.
     """
     kinematics, scene = planner.kinematics, planner.scene_with(other_arm)
     start = np.clip(np.asarray(start, float), kinematics.lower, kinematics.upper)
@@ -73,14 +63,14 @@ def straight_joints(
         where = f"straight motion ends after {travel[index - 1]:.3f} of {travel[-1]:.3f} m"
         if q is None or np.abs(q - joints[-1]).max() > JUMP:
             return np.array(joints), travel[:index], f"{where}: the arm cannot follow further"
-        touching = _touching(scene, q, planner.settings.tool_table_slack)
+        touching = touching_at(scene, q, planner.settings.tool_table_slack)
         if touching:
             return np.array(joints), travel[:index], f"{where}: {touching}"
         joints.append(q)
     return np.array(joints), travel, ""
 
 
-def _touching(scene: CollisionScene, q: np.ndarray, slack: float) -> str:
+def touching_at(scene: CollisionScene, q: np.ndarray, slack: float) -> str:
     """What touches at q; empty where nothing does."""
     if scene.clearance(q, tool_table_slack=slack) > 0.0:
         return ""
@@ -98,7 +88,7 @@ def _line(T_start: np.ndarray, T_goal: np.ndarray, step: float):
     fractions = np.linspace(0.0, 1.0, steps + 1)
     turned = Slerp([0.0, 1.0], rotations)(fractions).as_matrix()
     points = T_start[:3, 3] + fractions[:, None] * (T_goal[:3, 3] - T_start[:3, 3])
-    return [transform(R, p) for R, p in zip(turned, points)], fractions * (distance + 0.25 * angle)
+    return [transform(R, p) for R, p in zip(turned, points)], fractions * (distance + TURN_LENGTH * angle)
 
 
 def _time(planner: Planner, joints: np.ndarray, travel: np.ndarray, tip_speed: float) -> Trajectory:

@@ -11,7 +11,7 @@ from pydantic import Field, field_validator
 from std_srvs.srv import Trigger, TriggerResponse
 
 from grasp_learning.bins import load_bins
-from grasp_learning.calibration import load_calibration
+from grasp_learning.calibration import Table, load_calibration
 from grasp_learning.config import ConfigError, Settings, parse_settings
 from grasp_learning.execution.arm import Arm, ArmSettings
 from grasp_learning.execution.faults import Cancelled, RobotFault, StepError
@@ -20,6 +20,7 @@ from grasp_learning.execution.hand import Hand, HandSettings, bounded
 from grasp_learning.execution.motions import Motions
 from grasp_learning.execution.pick_sequence import PickSequence, SequenceSettings
 from grasp_learning.execution.placing import Placer, PlaceSettings
+from grasp_learning.motion.move_group import MoveGroup, MoveItUnavailable
 from grasp_learning.motion.robot_model import RobotModel
 from grasp_learning.motion.settings import MotionSettings
 from grasp_learning.msg import (
@@ -37,6 +38,7 @@ from grasp_learning.ros.camera_client import CameraTimeouts, FreshImage
 from grasp_learning.ros.clock import RosClock
 from grasp_learning.ros.feeds import GripperFeed, JointFeed, endpoint_feed, robot_state_feed
 from grasp_learning.ros.goals import GoalRunner
+from grasp_learning.ros.moveit_client import MoveItClient
 from grasp_learning.seeding import arm_seed
 from grasp_learning.srv import QueryHeld, QueryHeldRequest, QueryNear, QueryNearRequest
 from grasp_learning.trial import Outcome
@@ -107,7 +109,7 @@ class ArmExecutor:
     camera_info are subscribed only while a picture is taken.
 
     Services called, where a simulator offers them: ``held_service`` (grasp_learning/QueryHeld), ``near_service``
-    (grasp_learning/QueryNear).
+    (grasp_learning/QueryNear); with the planner "moveit" those of move_group, see MoveItClient.
 
     Parameters: config/arm_executor.yaml lists them with their units and defaults.
     """
@@ -120,7 +122,7 @@ class ArmExecutor:
         self._table = table = load_calibration(settings.calibration).table
         seed = arm_seed(settings.seed, settings.arm)
         self._bins = load_bins(settings.bins) if settings.bins else None
-        self._motions = Motions(settings.arm, settings.planner, settings.motion, table, seed, self._bins)
+        self._motions = self._make_motions(table, seed)
         self._connect()
         self._goals = GoalRunner(self._arm, self._motions)
         self._sequence = PickSequence(
@@ -134,6 +136,23 @@ class ArmExecutor:
             self._query_near,
             placer=self._make_placer(),
         )
+
+    def _make_motions(self, table: Table, seed: int) -> Motions:
+        """Plans by the planner that was chosen.
+
+        Raises:
+            ConfigError: it is not installed, or unknown.
+            RobotFault: it is MoveIt, and move_group is not there or cannot be used.
+        """
+        settings = self._settings
+        move_group: Optional[MoveGroup] = None
+        try:
+            if settings.planner == "moveit":
+                rospy.loginfo("waiting for move_group")
+                move_group = MoveItClient(settings.arm, settings.motion.moveit, settings.startup_timeout)
+            return Motions(settings.arm, settings.planner, settings.motion, table, seed, self._bins, move_group)
+        except MoveItUnavailable as error:
+            raise RobotFault(str(error)) from None
 
     def _make_placer(self) -> Optional[Placer]:
         settings, limits = self._settings, self._settings.sequence

@@ -10,7 +10,7 @@ Parameters:
     ~robot (str): name of its file in config/robots. ~arms (str): 'both', 'left' or 'right'. ~mode (str): 'random',
     'staged' or 'best'. ~stage (int, 0): of the curriculum. ~model (str): checkpoint that chooses the grasps; '' in
     random mode. ~trials (int): labelled trials to record in this run, 0 for no end. ~data (str): the collection's
-    folder. ~planner (str): 'ompl'. ~calibration (str): calibration file.
+    folder. ~planner (str): 'ompl' or 'moveit'. ~calibration (str): calibration file.
     ~simulator (str): name of the simulator's node, which lays the objects out; empty where a person does, who is asked
     in ~status and on the terminal, and answers by ~resume. ~objects (str): split of a simulator's objects.
     ~place_held (bool, false): put what is held into the arm's bin. ~tables (int, 0): clear so many tables, those of
@@ -48,7 +48,7 @@ from grasp_learning.storage_errors import CollectionError, CollectionInUseError
 from grasp_learning.trial import ARMS, Outcome, Trial, run_trial
 
 MODES = ("random", "staged", "best")
-PLANNERS = ("ompl",)
+PLANNERS = ("ompl", "moveit")
 # services of the simulator that lay objects out; a person is asked for the same
 SCATTER, EXCHANGE = "scatter", "exchange_objects"
 REMINDER = 60.0  # s of wall clock after which a person is asked again

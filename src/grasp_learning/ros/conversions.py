@@ -169,13 +169,14 @@ def ranked_to_msg(
     message.header.stamp, message.header.frame_id = to_time(stamp), frame_id
     if T_base_gripper is not None:
         message.pose.header.stamp, message.pose.header.frame_id = message.header.stamp, BASE_FRAME
-        message.pose.pose = _pose_msg(T_base_gripper)
+        message.pose.pose = pose_to_msg(T_base_gripper)
         closing = T_base_gripper[:2, 1]
         message.theta = float(wrap_angle(np.arctan2(closing[1], closing[0])))
     return message
 
 
-def _pose_msg(T: np.ndarray) -> Pose:
+def pose_to_msg(T: np.ndarray) -> Pose:
+    """A (4, 4) transform as a message."""
     # only here: most nodes convert no pose, and need not wait for MuJoCo
     from grasp_learning.motion.kinematics import quaternion
 
