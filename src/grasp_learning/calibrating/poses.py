@@ -6,7 +6,7 @@ of the same number leave about twice the error.
 """
 
 from dataclasses import dataclass
-from typing import Callable, List, Optional, Sequence, Tuple
+from typing import List, Optional, Sequence, Tuple
 
 import numpy as np
 from pydantic import Field
@@ -94,23 +94,23 @@ def choose_poses(
     scene: CollisionScene,
     table_z: float,
     settings: PoseSettings,
+    spare: int,
     rng: np.random.Generator,
-    is_free: Optional[Callable[[np.ndarray], bool]] = None,
 ) -> List[ArmPose]:
     """Postures that can be reached, in which the camera sees the marker, the most telling ones first.
 
     Args:
         scene: what the arm must not touch.
-        is_free: a further condition on a posture (7,).
+        spare: so many more than ``settings.count`` are wanted, but none need be there.
 
     Raises:
-        TooFewViews: too few were found.
+        TooFewViews: fewer than ``settings.count`` were found.
     """
     candidates: List[ArmPose] = []
     for _ in range(settings.draws):
         T_base_link = setup.T_base_link(_draw(setup, settings, rng))
         posture = _posture(setup, kinematics, scene, T_base_link, table_z, settings, rng)
-        if posture is not None and (is_free is None or is_free(posture)):
+        if posture is not None:
             candidates.append(ArmPose(posture, setup.T_mount_carrier(kinematics, posture)))
         if len(candidates) >= settings.candidates:
             break
@@ -119,7 +119,7 @@ def choose_poses(
             f"only {len(candidates)} poses were found in which the arm is free and the camera sees the marker, "
             f"{settings.count} are wanted: check the rough pose of the camera, the marker's mount and the table"
         )
-    return [candidates[index] for index in most_telling(setup, candidates, settings.count)]
+    return [candidates[index] for index in most_telling(setup, candidates, settings.count + spare)]
 
 
 def _draw(setup: Setup, settings: PoseSettings, rng: np.random.Generator) -> np.ndarray:
@@ -178,7 +178,7 @@ def most_telling(setup: Setup, candidates: Sequence[ArmPose], count: int) -> Lis
     )
     covariance = np.diag(np.tile([_PRIOR_TURN**2] * 3 + [_PRIOR_SHIFT**2] * 3, 2))
     left, chosen = list(range(len(candidates))), []
-    for _ in range(count):
+    for _ in range(min(count, len(candidates))):
         J = jacobians[left]  # (k, 8, 12)
         gains = np.linalg.slogdet(np.eye(8) + J @ covariance @ J.transpose(0, 2, 1))[1]
         index = left.pop(int(np.argmax(gains)))

@@ -33,14 +33,14 @@ def marker_page(marker: MarkerSettings, paper: str) -> Figure:
         )
     figure = Figure(figsize=(width / _INCH, height / _INCH))
     FigureCanvasAgg(figure)
-    axes = figure.add_axes([0.0, 0.0, 1.0, 1.0])
+    axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
     axes.set_xlim(0.0, width)
     axes.set_ylim(0.0, height)
     axes.axis("off")
     left, top = (width - plate) / 2, height - 0.03
     axes.add_patch(Rectangle((left, top - plate), plate, plate, fill=False, linewidth=0.3, edgecolor="0.6"))
     for row, column in np.argwhere(draw_marker(marker, 1) == 0):
-        # a hair larger than a module, so that no white line shows between two; corners in OpenCV are those of modules
+        # a hair larger than a module, so that no white line shows between two
         corner = (left + column * module, top - (row + 1) * module)
         axes.add_patch(Rectangle(corner, module, module, facecolor="black", edgecolor="black", linewidth=0.01))
     _add_ruler(axes, (width - _RULER) / 2, top - plate - 0.02)
@@ -65,7 +65,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     default = MarkerSettings()
     parser = argparse.ArgumentParser(
         prog="print_marker",
-        description="Write an ArUco marker as a page that prints in its true size; docs/calibration.md says how it is used.",
+        description="Write an ArUco marker as a page that prints in its true size; see docs/calibration.md.",
     )
     parser.add_argument("output", type=Path, help="file to write: .pdf or .png")
     parser.add_argument("--id", type=int, default=default.id, help="of the marker (default %(default)s)")

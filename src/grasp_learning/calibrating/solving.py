@@ -13,7 +13,7 @@ is several times worse along the line of sight.)
 """
 
 from dataclasses import dataclass
-from typing import List, Optional, Sequence
+from typing import List, Optional, Sequence, Tuple
 
 import cv2
 import numpy as np
@@ -30,6 +30,7 @@ _FAR = 1e4  # px, of a corner behind the camera
 _SUBSET = 4  # views of a first guess
 _GUESSES = 60
 _DIFFERENCE = 1e-5  # rad or m
+_SIZE_EXPLAINS = 0.7  # another size must leave less than this share of the residual, or it explains nothing
 _ROUNDS = 10  # of rejecting and solving again
 
 
@@ -41,6 +42,7 @@ class SolveSettings(Settings):
         reject_factor: a view with an error above so many times the median one is left out ...
         reject_least: ... unless its error is below this (px, rms of its four corners).
         least_agreeing: share of the views that must agree.
+        most_rms: residual at the marker (m) above which the views do not agree.
         least_turn: rotations of the poses about two axes must differ by at least so much (rad, rms).
         most_position_std, most_rotation_std: of the camera's pose (m, rad), above which the poses are too much alike.
         most_size_error: relative error of the marker's size above which it is taken for a wrong one.
@@ -50,6 +52,7 @@ class SolveSettings(Settings):
     reject_factor: float = Field(3.0, gt=1)
     reject_least: float = Field(1.5, gt=0)
     least_agreeing: float = Field(0.6, gt=0, le=1)
+    most_rms: float = Field(0.015, gt=0)
     least_turn: float = Field(0.1, gt=0)
     most_position_std: float = Field(0.004, gt=0)
     most_rotation_std: float = Field(0.006, gt=0)
@@ -115,14 +118,16 @@ def solve(
     problem = _Problem(camera, marker, views)
     start = problem.refined(problem.first_guess(), np.ones(len(views), bool), loss="soft_l1")
     found, used = _without_outliers(problem, start, settings)
-    _check_agreement(problem, found, used, settings)
-    size_ratio = problem.size_ratio(found, used)
-    if abs(size_ratio - 1.0) > settings.most_size_error:
+    size_ratio, share = problem.size_ratio(found, used)
+    if abs(size_ratio - 1.0) > settings.most_size_error and share < _SIZE_EXPLAINS:
         raise WrongMarkerSize(
             f"the pictures fit a marker of {1e3 * size_ratio * marker.size:.1f} mm, the settings say "
             f"{1e3 * marker.size:.1f} mm: measure its black square"
         )
-    return _described(problem, found, used, size_ratio, settings)
+    solution = _described(problem, found, used, size_ratio)
+    _check_agreement(solution, settings)
+    _check_precision(solution, settings)
+    return solution
 
 
 @dataclass(frozen=True)
@@ -176,9 +181,11 @@ class _Problem:
         """Least squares over the used views."""
         return poses.moved(self._least_squares(poses, used, 12, loss).x)
 
-    def size_ratio(self, poses: _Poses, used: np.ndarray) -> float:
-        """The marker's size that explains the used views best, over that of the settings."""
-        return 1.0 + float(self._least_squares(poses, used, 13).x[12])
+    def size_ratio(self, poses: _Poses, used: np.ndarray) -> Tuple[float, float]:
+        """The marker's size that explains the used views best, over that of the settings; share of residual left."""
+        result = self._least_squares(poses, used, 13)
+        before = float(np.sqrt((self.residuals(poses)[used] ** 2).sum()))
+        return 1.0 + float(result.x[12]), float(np.linalg.norm(result.fun)) / max(before, 1e-12)
 
     def covariance(self, poses: _Poses, used: np.ndarray) -> np.ndarray:
         """(12, 12) of a step from the least-squares solution; infinite where the views leave it open."""
@@ -245,21 +252,35 @@ def _check_spread(views: Sequence[View], settings: SolveSettings) -> None:
         )
 
 
-def _check_agreement(problem: _Problem, poses: _Poses, used: np.ndarray, settings: SolveSettings) -> None:
-    needed = max(settings.least_views, int(np.ceil(settings.least_agreeing * len(used))))
-    if used.sum() < needed:
+def _check_agreement(solution: Solution, settings: SolveSettings) -> None:
+    used, count = int(solution.used.sum()), len(solution.used)
+    needed = max(settings.least_views, int(np.ceil(settings.least_agreeing * count)))
+    remedy = "is the marker fixed, is the camera, and is the camera_info that of this camera?"
+    if used < needed:
         raise TooFewViews(
-            f"only {used.sum()} of {len(used)} views agree with each other (median error "
-            f"{np.median(problem.errors(poses)):.1f} px), {needed} are needed: is the marker fixed, is the "
-            "camera, and is the camera_info that of this camera?"
+            f"only {used} of {count} views agree with each other (median error {np.median(solution.errors):.1f} px), "
+            f"{needed} are needed: {remedy}"
+        )
+    if solution.rms_m > settings.most_rms:
+        raise TooFewViews(
+            f"the views do not agree: the marker is off by {1e3 * solution.rms_m:.0f} mm ({solution.rms:.1f} px, rms), "
+            f"at most {1e3 * settings.most_rms:.0f} are taken: {remedy}"
         )
 
 
-def _described(problem: _Problem, found: _Poses, used, size_ratio: float, settings: SolveSettings) -> Solution:
+def _check_precision(solution: Solution, settings: SolveSettings) -> None:
+    if not (solution.position_std < settings.most_position_std and solution.rotation_std < settings.most_rotation_std):
+        raise DegeneratePoses(
+            f"{_ALIKE} (they leave the camera's pose open by {1e3 * solution.position_std:.1f} mm and "
+            f"{np.degrees(solution.rotation_std):.2f} degrees)"
+        )
+
+
+def _described(problem: _Problem, found: _Poses, used: np.ndarray, size_ratio: float) -> Solution:
     errors = problem.errors(found)
     T = invert(found.T_mount_camera) @ problem.chain[used] @ found.T_carrier_marker
     covariance = problem.covariance(found, used)
-    solution = Solution(
+    return Solution(
         found.T_mount_camera,
         found.T_carrier_marker,
         used,
@@ -270,12 +291,6 @@ def _described(problem: _Problem, found: _Poses, used, size_ratio: float, settin
         rotation_std=float(np.sqrt(np.trace(covariance[:3, :3]))),
         size_ratio=size_ratio,
     )
-    if not (solution.position_std < settings.most_position_std and solution.rotation_std < settings.most_rotation_std):
-        raise DegeneratePoses(
-            f"{_ALIKE} (they leave the camera's pose open by {1e3 * solution.position_std:.1f} mm and "
-            f"{np.degrees(solution.rotation_std):.2f} degrees)"
-        )
-    return solution
 
 
 def design_jacobian(

@@ -102,7 +102,8 @@ def _robust_plane(points: np.ndarray, wanted: int, table: Table, settings: Table
     start = np.array([0.0, 0.0, np.median(points[:, 2])])
     found = least_squares(lambda p: A @ p - points[:, 2], start, loss="cauchy", f_scale=settings.scale)
     off = np.abs(A @ found.x - points[:, 2])
-    inside = off < max(3 * 1.4826 * float(np.median(off)), settings.scale)
+    # three standard deviations, by the median, of what may be the sensor's noise
+    inside = off < min(max(3 * 1.4826 * float(np.median(off)), settings.scale), 3 * settings.scale)
     if inside.sum() < settings.least_share * wanted:
         raise NoTable(
             f"only {100 * inside.sum() / wanted:.0f} % of the table lie in one plane, "
