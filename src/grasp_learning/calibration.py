@@ -177,9 +177,9 @@ class Calibration(Settings):
 
 
 def pose_of(T: np.ndarray) -> Pose:
-    """A (4, 4) transform as a pose."""
+    """A (4, 4) transform as a pose, to a micrometre and a microradian."""
     rotation = Rotation.from_matrix(T[:3, :3]).as_quat()
-    return Pose(translation=[float(value) for value in T[:3, 3]], rotation_xyzw=[float(value) for value in rotation])
+    return Pose(translation=T[:3, 3].round(6).tolist(), rotation_xyzw=rotation.round(7).tolist())
 
 
 def load_calibration(path) -> Calibration:

@@ -45,6 +45,13 @@ class MeasureSettings(Settings):
     steady: float = Field(2.0, gt=0)
 
 
+# The wrist camera is nearer to its marker, and its pose is known better beforehand; what the gripper carries hides the
+# marker in some poses.
+WRIST_SETTINGS = MeasureSettings(
+    poses=PoseSettings(count=18, distance=(0.25, 0.45), tilt=0.6, border=0.03, least_height=0.10), spare=12
+)
+
+
 @dataclass(frozen=True)
 class Picture:
     """What a camera saw and where the arm was.

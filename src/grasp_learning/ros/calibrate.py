@@ -15,6 +15,7 @@ from grasp_learning.calibrating.errors import CalibrationError, NoTable
 from grasp_learning.calibrating.marker import MarkerSettings
 from grasp_learning.calibrating.measuring import (
     DEFAULT_MOUNT,
+    WRIST_SETTINGS,
     MeasureSettings,
     T_hand_camera,
     kinect_setup,
@@ -23,7 +24,6 @@ from grasp_learning.calibrating.measuring import (
     with_plate,
     wrist_setup,
 )
-from grasp_learning.calibrating.poses import PoseSettings
 from grasp_learning.calibrating.solving import Solution, pose_error
 from grasp_learning.calibrating.table import Plane, TableSettings, plane_from_depth, plane_from_points
 from grasp_learning.calibration import (
@@ -81,9 +81,7 @@ class CalibrateSettings(Settings):
     mount: Pose = DEFAULT_MOUNT
     table_marker: MarkerSettings = MarkerSettings(id=1)
     kinect: MeasureSettings = MeasureSettings()
-    wrist: MeasureSettings = MeasureSettings(
-        poses=PoseSettings(count=14, distance=(0.25, 0.45), tilt=0.6, border=0.03, least_height=0.10)
-    )
+    wrist: MeasureSettings = WRIST_SETTINGS
     table: TableSettings = TableSettings()
     touch: TouchSettings = TouchSettings()
     cell: CellSettings = CellSettings()
@@ -189,7 +187,7 @@ class Calibrator:
             "the table is at z = %.4f m (%s, %d points, residual %.1f mm, tilted by %.2f degrees)",
             *(plane.z, settings.table_by, plane.points, 1e3 * plane.rms, np.degrees(plane.tilt)),
         )
-        table = known.table.model_copy(update={"z": plane.z})
+        table = known.table.model_copy(update={"z": round(plane.z, 5)})
         return _with(known.model_copy(update={"table": table}), table=_table_measured(settings.table_by, plane))
 
     def _touched(self, known: Calibration) -> np.ndarray:
@@ -219,7 +217,7 @@ class Calibrator:
             "the wrist camera is %.1f mm and %.2f degrees from the robot's description", 1e3 * moved, np.degrees(turned)
         )
         values = self._camera_measured(solution)
-        measured = WristMeasured(**values, position_off=moved, rotation_off=turned)
+        measured = WristMeasured(**values, position_off=_rounded(moved), rotation_off=_rounded(turned))
         return _with(known, **{f"{settings.arm}_wrist": measured})
 
     def _camera_measured(self, solution: Solution) -> dict:
@@ -228,10 +226,10 @@ class Calibrator:
             "arm": self._settings.arm,
             "poses": len(solution.used),
             "used": int(solution.used.sum()),
-            "rms_px": solution.rms,
-            "rms": solution.rms_m,
-            "position_std": solution.position_std,
-            "rotation_std": solution.rotation_std,
+            "rms_px": _rounded(solution.rms),
+            "rms": _rounded(solution.rms_m),
+            "position_std": _rounded(solution.position_std),
+            "rotation_std": _rounded(solution.rotation_std),
         }
 
 
@@ -250,7 +248,13 @@ def _now() -> str:
 
 
 def _table_measured(method: str, plane: Plane) -> TableMeasured:
-    return TableMeasured(date=_now(), method=method, points=plane.points, rms=plane.rms, tilt=plane.tilt)
+    rms, tilt = _rounded(plane.rms), _rounded(plane.tilt)
+    return TableMeasured(date=_now(), method=method, points=plane.points, rms=rms, tilt=tilt)
+
+
+def _rounded(value: float) -> float:
+    """A residual for a file that people read."""
+    return float(f"{value:.3g}")
 
 
 def _with(calibration: Calibration, **parts) -> Calibration:
