@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from grasp_learning.calibrating.marker import MarkerSettings
-from grasp_learning.calibrating.measuring import DEFAULT_MOUNT, kinect_setup, with_plate
+from grasp_learning.calibrating.marker import DEFAULT_MOUNT, MarkerSettings
+from grasp_learning.calibrating.measuring import kinect_setup, with_plate
 from grasp_learning.calibrating.poses import PoseSettings, choose_poses
 from grasp_learning.calibrating.solving import View
 from grasp_learning.calibration import load_calibration

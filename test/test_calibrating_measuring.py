@@ -6,8 +6,8 @@ from calibration_samples import CALIBRATION, KINECT, MARKER, START, arm, chosen_
 from motion_samples import arms_distance, box_distance
 
 from grasp_learning.calibrating.errors import CalibrationError, TooFewViews
+from grasp_learning.calibrating.marker import DEFAULT_MOUNT
 from grasp_learning.calibrating.measuring import (
-    DEFAULT_MOUNT,
     MeasureSettings,
     T_hand_camera,
     kinect_setup,

@@ -7,10 +7,15 @@ import cv2
 import numpy as np
 from pydantic import Field, field_validator
 
+from grasp_learning.calibration import Pose
 from grasp_learning.config import Settings
 
 QUIET_ZONE = 1  # modules of white around the black square, without which it is not found
 _REFINE_HALF_WINDOW = 5  # px
+
+# T_gripper_marker: the plate stands on the gripper's side away from the wrist camera, its print facing away from the
+# fingers, and reaches beyond their tips, so that nothing of the hand is before it.
+DEFAULT_MOUNT = Pose(translation=[-0.03, 0.0, 0.05], rotation_xyzw=[0.5, -0.5, -0.5, 0.5])
 
 
 class MarkerSettings(Settings):

@@ -9,10 +9,9 @@ from pydantic import Field
 from scipy.spatial.transform import Rotation
 
 from grasp_learning.calibrating.errors import TooFewViews
-from grasp_learning.calibrating.marker import MarkerDetector, MarkerSettings
+from grasp_learning.calibrating.marker import DEFAULT_MOUNT, MarkerDetector, MarkerSettings
 from grasp_learning.calibrating.poses import ArmPose, PoseSettings, Setup, choose_poses, shortest_way
 from grasp_learning.calibrating.solving import Solution, SolveSettings, View, solve
-from grasp_learning.calibration import Pose
 from grasp_learning.config import Settings
 from grasp_learning.execution.faults import PlanningFailed, Unreachable
 from grasp_learning.geometry import Camera, invert, transform
@@ -21,10 +20,6 @@ from grasp_learning.motion.kinematics import Kinematics
 from grasp_learning.motion.robot_model import RobotModel, Shape
 
 PLATE_THICKNESS = 0.006  # m, of the plate in the planner's eyes
-
-# The plate stands on the gripper's side away from the wrist camera, its print facing away from the fingers, and
-# reaches beyond their tips, so that nothing of the hand is before it.
-DEFAULT_MOUNT = Pose(translation=[-0.03, 0.0, 0.05], rotation_xyzw=[0.5, -0.5, -0.5, 0.5])
 
 
 class MeasureSettings(Settings):

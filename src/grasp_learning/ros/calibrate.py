@@ -12,9 +12,8 @@ from pydantic import Field, field_validator, model_validator
 from std_srvs.srv import Trigger, TriggerResponse
 
 from grasp_learning.calibrating.errors import CalibrationError, NoTable
-from grasp_learning.calibrating.marker import MarkerSettings
+from grasp_learning.calibrating.marker import DEFAULT_MOUNT, MarkerSettings
 from grasp_learning.calibrating.measuring import (
-    DEFAULT_MOUNT,
     WRIST_SETTINGS,
     MeasureSettings,
     T_hand_camera,
@@ -119,7 +118,7 @@ class Calibrator:
     def __init__(self, settings: CalibrateSettings):
         self._settings = settings
         self._output = Path(settings.output)
-        self._calibration = _known(load_calibration(settings.start), self._output)
+        self._calibration = known_calibration(load_calibration(settings.start), self._output)
         robot = robot_model()
         if not settings.touches_table and "kinect" in settings.steps:
             with_plate(robot, settings.arm, settings.mount.matrix, settings.marker)
@@ -233,7 +232,7 @@ class Calibrator:
         }
 
 
-def _known(start: Calibration, output: Path) -> Calibration:
+def known_calibration(start: Calibration, output: Path) -> Calibration:
     """What earlier runs measured, and for the rest what a person wrote down roughly: the table's edges always."""
     if not output.is_file():
         return start.model_copy(update={"measured": None})

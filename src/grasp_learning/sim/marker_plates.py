@@ -8,8 +8,7 @@ import mujoco
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from grasp_learning.calibrating.marker import MarkerSettings, draw_marker
-from grasp_learning.calibrating.measuring import DEFAULT_MOUNT
+from grasp_learning.calibrating.marker import DEFAULT_MOUNT, MarkerSettings, draw_marker
 from grasp_learning.geometry import transform
 from grasp_learning.motion.kinematics import quaternion
 from grasp_learning.sim.robot_model import VISUAL_GROUP

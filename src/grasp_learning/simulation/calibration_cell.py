@@ -5,8 +5,8 @@ from typing import Optional
 import mujoco
 import numpy as np
 
-from grasp_learning.calibrating.marker import MarkerSettings
-from grasp_learning.calibrating.measuring import DEFAULT_MOUNT, Cell, Picture, with_plate
+from grasp_learning.calibrating.marker import DEFAULT_MOUNT, MarkerSettings
+from grasp_learning.calibrating.measuring import Cell, Picture, with_plate
 from grasp_learning.calibration import Table, load_calibration
 from grasp_learning.execution.faults import PlanningFailed
 from grasp_learning.motion.collision import CollisionScene
