@@ -139,7 +139,9 @@ class CalibrateTest(unittest.TestCase):
         values = yaml.safe_load(START.read_text())
         values["T_base_kinect"]["translation"][2] = 2.5
         start.write_text(yaml.safe_dump(values))
-        with node("calibrate", parameters(output=str(self.output), start=str(start), steps="kinect")) as process:
+        impossible = parameters(output=str(self.output), start=str(start), steps="kinect")
+        impossible["kinect"]["poses"]["draws"] = 100
+        with node("calibrate", impossible) as process:
             self.assertEqual(process.wait(DEADLINE), 1)
             self.assertIn("check the rough pose of the camera", said(process))
         with node("calibrate", parameters(output=str(self.output), steps="kinect,table", table_by="touch")) as process:

@@ -38,6 +38,7 @@ from grasp_learning.calibration import (
 )
 from grasp_learning.config import ConfigError, Settings, parse_settings
 from grasp_learning.execution.faults import Cancelled, StepError
+from grasp_learning.robot_description import NEUTRAL
 from grasp_learning.ros.calibration_cell import CellSettings, RosCell
 from grasp_learning.ros.calls import Deadline
 from grasp_learning.ros.node_setup import private_parameters, robot_model
@@ -179,6 +180,7 @@ class Calibrator:
         if settings.table_by == "touch":
             plane = plane_from_points(self._touched(known), known.table, settings.table)
         else:
+            self._step_aside()
             frame = self._cell.kinect_depth()
             pose = known.T_base_kinect.matrix
             plane = plane_from_depth(frame.depth, frame.camera, pose, known.table, settings.table)
@@ -207,6 +209,7 @@ class Calibrator:
 
     def _wrist(self, known: Calibration) -> Calibration:
         settings, cell = self._settings, self._cell
+        self._step_aside()
         T_base_marker = locate_marker(cell, known.T_base_kinect.matrix, known.table.z, settings.table_marker)
         setup = wrist_setup(cell.look("wrist").camera, settings.table_marker, cell.kinematics, T_base_marker)
         solution = measure_camera(cell, "wrist", setup, known.table.z, settings.wrist, self._rng, rospy.loginfo)
@@ -218,6 +221,10 @@ class Calibrator:
         values = self._camera_measured(solution)
         measured = WristMeasured(**values, position_off=_rounded(moved), rotation_off=_rounded(turned))
         return _with(known, **{f"{settings.arm}_wrist": measured})
+
+    def _step_aside(self) -> None:
+        """Bring the arm to neutral, where it hides nothing of the table."""
+        self._cell.go(np.array(NEUTRAL))
 
     def _camera_measured(self, solution: Solution) -> dict:
         return {
