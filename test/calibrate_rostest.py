@@ -26,7 +26,7 @@ CONFIG = ROOT / "config"
 TRUTH = CONFIG / "calibration" / "sim.yaml"
 START = CONFIG / "calibration" / "start.yaml"
 KINECT = Camera(1920, 1080, np.array([[1060.0, 0, 959.5], [0, 1060.0, 539.5], [0, 0, 1]]))
-DEADLINE = 120.0  # s, wall clock
+DEADLINE = 200.0  # s, wall clock
 
 
 def parameters(**changes):

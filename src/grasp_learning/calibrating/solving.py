@@ -28,7 +28,7 @@ from grasp_learning.geometry import Camera, invert, transform
 
 _FAR = 1e4  # px, of a corner behind the camera
 _SUBSET = 4  # views of a first guess
-_GUESSES = 60
+_GUESSES = 40
 _DIFFERENCE = 1e-5  # rad or m
 _SIZE_EXPLAINS = 0.7  # another size must leave less than this share of the residual, or it explains nothing
 _ROUNDS = 10  # of rejecting and solving again
