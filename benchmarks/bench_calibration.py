@@ -20,6 +20,7 @@ from calibration_samples import CALIBRATION, KINECT, MARKER, START, Truth, moved
 from figures import figure  # noqa: E402
 from tqdm import tqdm  # noqa: E402
 
+from grasp_learning.calibrating.marker import DEFAULT_MOUNT  # noqa: E402
 from grasp_learning.calibrating.measuring import (  # noqa: E402
     WRIST_SETTINGS,
     MeasureSettings,
@@ -37,6 +38,7 @@ from grasp_learning.sim.world import WorldSettings  # noqa: E402
 from grasp_learning.simulation.calibration_cell import RenderedCell  # noqa: E402
 
 SEEDS = 20
+PLATE = (DEFAULT_MOUNT.matrix, MARKER.plate_size)  # the gripper still holds it before the wrist camera
 WRONG = (3, 11)  # poses whose corners are quite wrong
 
 
@@ -70,7 +72,7 @@ def rendered(seed: int, folder: Path) -> Dict[str, float]:
         plane = plane_from_depth(cell.depth(), setup.camera, found, START.table)
         marker = MARKER.model_copy(update={"id": 1})
         T_base_marker = locate_marker(cell, found, plane.z, marker)
-        setup = wrist_setup(cell.look("wrist").camera, marker, cell.kinematics, T_base_marker)
+        setup = wrist_setup(cell.look("wrist").camera, marker, cell.kinematics, T_base_marker, *PLATE)
         mount = measure_camera(cell, "wrist", setup, plane.z, WRIST_SETTINGS, rng, lambda line: None)
     finally:
         cell.close()

@@ -24,6 +24,7 @@ from grasp_learning.motion.collision import table_box
 from grasp_learning.motion.kinematics import NEUTRAL
 from grasp_learning.simulation.calibration_cell import RenderedCell
 
+PLATE = (DEFAULT_MOUNT.matrix, MARKER.plate_size)
 FEW = PoseSettings(count=13, candidates=40)
 
 
@@ -76,7 +77,7 @@ def test_the_wrist_cameras_mount_is_that_of_the_description(kinect, cell):
     cell.go(NEUTRAL)
     marker = MARKER.model_copy(update={"id": 1})
     T_base_marker = locate_marker(cell, kinect[0].T_mount_camera, CALIBRATION.table.z, marker)
-    setup = wrist_setup(cell.look("wrist").camera, marker, cell.kinematics, T_base_marker)
+    setup = wrist_setup(cell.look("wrist").camera, marker, cell.kinematics, T_base_marker, *PLATE)
     poses = PoseSettings(count=13, candidates=40, distance=(0.25, 0.45), tilt=0.6, border=0.03, least_height=0.10)
     settings = MeasureSettings(poses=poses, spare=8, pictures=1)
     solution = measure_camera(

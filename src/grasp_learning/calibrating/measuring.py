@@ -201,9 +201,20 @@ def kinect_setup(
     return Setup(camera, marker, T_base_kinect, mount, on_hand=False)
 
 
-def wrist_setup(camera: Camera, marker: MarkerSettings, kinematics: Kinematics, T_base_marker: np.ndarray) -> Setup:
-    """The wrist camera looks at a marker on the table."""
-    return Setup(camera, marker, T_hand_camera(kinematics), T_base_marker, on_hand=True)
+def wrist_setup(
+    camera: Camera,
+    marker: MarkerSettings,
+    kinematics: Kinematics,
+    T_base_marker: np.ndarray,
+    T_gripper_plate: Optional[np.ndarray] = None,
+    plate_size: float = 0.0,
+) -> Setup:
+    """The wrist camera looks at a marker on the table, perhaps past a plate that its gripper holds."""
+    q = np.zeros(7)
+    T_hand_plate = None
+    if T_gripper_plate is not None:
+        T_hand_plate = invert(kinematics.fk(q, "hand")) @ kinematics.fk(q) @ T_gripper_plate
+    return Setup(camera, marker, T_hand_camera(kinematics), T_base_marker, True, T_hand_plate, plate_size)
 
 
 def T_hand_camera(kinematics: Kinematics) -> np.ndarray:

@@ -21,6 +21,7 @@ from grasp_learning.motion.collision import CollisionScene
 from grasp_learning.motion.kinematics import Kinematics
 
 _PRIOR_TURN, _PRIOR_SHIFT = 0.1, 0.05  # rad, m: what is known of the two poses beforehand
+_STRIP = 0.02  # m, around a plate whose mount is known roughly
 _FACING = np.diag([1.0, -1.0, -1.0])  # rotation of a marker that faces the camera upright
 
 
@@ -65,6 +66,8 @@ class Setup:
         marker: the marker.
         T_mount_camera, T_carrier_marker: (4, 4), to some centimetres and degrees.
         on_hand: the hand carries the camera (mount is the hand, carrier the base); else the gripper carries the marker.
+        T_mount_plate, plate_size: (4, 4) middle and side (m) of a square plate that the hand holds before its camera,
+            in the plane z = 0 of its frame; None for none.
     """
 
     camera: Camera
@@ -72,6 +75,8 @@ class Setup:
     T_mount_camera: np.ndarray
     T_carrier_marker: np.ndarray
     on_hand: bool
+    T_mount_plate: Optional[np.ndarray] = None
+    plate_size: float = 0.0
 
     def T_base_link(self, T_camera_marker: np.ndarray) -> np.ndarray:
         """Where the hand or the gripper must be for the camera to see the marker so."""
@@ -81,6 +86,18 @@ class Setup:
     def T_mount_carrier(self, kinematics: Kinematics, q: np.ndarray) -> np.ndarray:
         """What the robot's kinematics tell of a posture (7,)."""
         return invert(kinematics.fk(q, "hand")) if self.on_hand else kinematics.fk(q)
+
+    def is_behind_plate(self, points_mount: np.ndarray) -> bool:
+        """Whether the plate, or a strip around it, hides one of the points (n, 3) from the camera."""
+        if self.T_mount_plate is None:
+            return False
+        T_plate_mount = invert(self.T_mount_plate)
+        eye = transform_points(T_plate_mount, self.T_mount_camera[:3, 3])
+        points = transform_points(T_plate_mount, points_mount)
+        crossing = points[(points[:, 2] < 0) != (eye[2] < 0)]
+        share = eye[2] / (eye[2] - crossing[:, 2])
+        hits = eye[:2] + share[:, None] * (crossing - eye)[:, :2]
+        return bool((np.abs(hits) < self.plate_size / 2 + _STRIP).all(axis=1).any())
 
     def corners(self, T_mount_carrier: np.ndarray) -> np.ndarray:
         """(4, 2) pixels of the marker's corners; NaN behind the camera."""
@@ -160,6 +177,8 @@ def _is_seen(setup: Setup, kinematics: Kinematics, scene: CollisionScene, q: np.
     T_mount_carrier = setup.T_mount_carrier(kinematics, q)
     share = setup.corners(T_mount_carrier) / [setup.camera.width, setup.camera.height]
     if not ((share > border).all() and (share < 1 - border).all()):  # NaN is outside
+        return False
+    if setup.is_behind_plate(transform_points(T_mount_carrier @ setup.T_carrier_marker, setup.marker.corners)):
         return False
     T_base_mount = kinematics.fk(q, "hand") if setup.on_hand else np.eye(4)
     T_base_marker = T_base_mount @ T_mount_carrier @ setup.T_carrier_marker
