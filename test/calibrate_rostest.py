@@ -37,7 +37,7 @@ def parameters(**changes):
     for camera in ("kinect", "wrist"):
         values[camera].update(pictures=1, spare=8)
         values[camera]["poses"].update(count=12, candidates=50)
-    return {**values, "robot": "sim", "start": str(START), "seed": 0, "confirm": False, **changes}
+    return {**values, "start": str(START), "seed": 0, "confirm": False, **changes}
 
 
 @contextlib.contextmanager

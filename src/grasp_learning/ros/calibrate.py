@@ -68,7 +68,6 @@ class TouchSettings(Settings):
 class CalibrateSettings(Settings):
     """Parameters of the node; config/calibrate.yaml says what each key means."""
 
-    robot: str = "sim"
     arm: Literal["left", "right"] = "left"
     start: str
     output: str
@@ -124,11 +123,12 @@ class Calibrator:
         self._holds_plate = "kinect" in settings.steps
         if self._holds_plate:
             with_plate(robot, settings.arm, settings.mount.matrix, settings.marker)
-        table = None if settings.touches_table else self._calibration.table
         self._rng = np.random.default_rng([settings.seed, 3])
         self._confirmed = threading.Event()
         self._service = rospy.Service("~start", Trigger, self._on_start)
-        self._cell = RosCell(settings.arm, robot, table, settings.cell, arm_seed(settings.seed, settings.arm))
+        self._cell = RosCell(
+            *(settings.arm, robot, self._calibration.table, settings.cell), arm_seed(settings.seed, settings.arm)
+        )
 
     def _on_start(self, _) -> TriggerResponse:
         self._confirmed.set()

@@ -63,17 +63,19 @@ class RosCell(Cell):
     Args:
         side: the arm that moves.
         robot: its description, with what the gripper carries.
-        table: an obstacle; None where the table is to be touched.
+        table: an obstacle, but for :meth:`touch_down`.
         seed: of the planner.
 
     Raises:
         RobotFault: the robot is not found within the startup timeout.
     """
 
-    def __init__(self, side: str, robot: RobotModel, table: Optional[Table], settings: CellSettings, seed: int):
+    def __init__(self, side: str, robot: RobotModel, table: Table, settings: CellSettings, seed: int):
         self.side, self._settings = side, settings
         motion = settings.motion.model_copy(update={"wall_margin": None}) if settings.cross_middle else settings.motion
         self._planner = create_planner("ompl", robot, side, motion, table, (), seed)
+        # straight down only: nothing else may be planned as if the table were lower
+        self._lowered = lambda by: create_planner("ompl", robot, side, motion, _lower(table, by), (), seed)
         self.kinematics = self._planner.kinematics
         timeouts, wrist = settings.camera, f"cameras/{side}_hand_camera"
         color, info = f"{KINECT}/image_color", f"{KINECT}/camera_info"
@@ -163,11 +165,12 @@ class RosCell(Cell):
         start, other = self._arm.q(), self._arm.other_q()
         goal = self.kinematics.fk(start)
         goal[2, 3] -= depth
-        down = _planned(plan_straight(self._planner, start, goal, other, speed))
+        planner = self._lowered(depth)
+        down = _planned(plan_straight(planner, start, goal, other, speed))
         contact = _Touch(self._arm.vertical_force, self._settings.streaming, self.kinematics, self._arm.q)
         self._arm.follow(down, contact)
         q = self._arm.q()
-        back = plan_straight(self._planner, q, self.kinematics.fk(start), other, speed)
+        back = plan_straight(planner, q, self.kinematics.fk(start), other, speed)
         self._arm.follow(_planned(back))
         return contact.point
 
@@ -217,6 +220,10 @@ class _Touch(Contact):
         if felt:
             self.point = self._at(self._q())
         return felt
+
+
+def _lower(table: Table, by: float) -> Table:
+    return table.model_copy(update={"z": table.z - by})
 
 
 def _planned(result):
