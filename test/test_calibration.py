@@ -1,12 +1,14 @@
 """The calibration of the simulated workcell is right, and a wrong file is named with its key."""
 
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
 
-from grasp_learning.calibration import load_calibration
+from grasp_learning.calibration import CameraMeasured, Measurements, TableMeasured, load_calibration, pose_of
+from grasp_learning.calibration import save_calibration as save
 from grasp_learning.config import ConfigError
 from grasp_learning.geometry import Camera
 
@@ -72,3 +74,55 @@ def test_wrong_files_are_named(tmp_path, path, value, words):
 def test_missing_file_is_named(tmp_path):
     with pytest.raises(ConfigError, match="nowhere.yaml: cannot be read"):
         load_calibration(tmp_path / "nowhere.yaml")
+
+
+NOON = datetime(2027, 3, 1, 12, 0, tzinfo=timezone.utc)
+KINECT = CameraMeasured(
+    date=NOON.isoformat(), arm="left", poses=20, used=18, rms_px=0.4, rms=0.0003, position_std=1e-4, rotation_std=1e-4
+)
+FLAT = TableMeasured(date=(NOON + timedelta(hours=1)).isoformat(), method="depth", points=5000, rms=0.001, tilt=0.002)
+
+
+def measured(**parts):
+    return load_calibration(SIMULATED).model_copy(update={"measured": Measurements(**parts)})
+
+
+def test_a_calibration_survives_its_file(tmp_path):
+    calibration = measured(kinect=KINECT, table=FLAT)
+    file = tmp_path / "made" / "baxter.yaml"
+    save(calibration, file)
+    assert load_calibration(file) == calibration
+    assert [path.name for path in file.parent.iterdir()] == ["baxter.yaml"]
+    T = calibration.T_base_kinect.matrix
+    np.testing.assert_allclose(pose_of(T).matrix, T, atol=2e-6)
+
+
+def test_age_is_that_of_the_older_part():
+    calibration = measured(kinect=KINECT, table=FLAT)
+    assert calibration.age(NOON + timedelta(days=2)) == pytest.approx(2 * 86400)
+    assert calibration.residuals() == {"kinect": 0.0003, "table": 0.001}
+    assert calibration.age() != calibration.age(NOON), "the default is the present"
+    assert calibration.age(NOON - timedelta(days=1)) < 0, "a wrong clock shows"
+
+
+def test_what_was_not_measured_has_no_age():
+    assert load_calibration(SIMULATED).age() is None and load_calibration(SIMULATED).residuals() == {}
+    assert measured(kinect=KINECT).age() is None
+    # what collections keep of the simulation's file is what they always kept
+    assert set(load_calibration(SIMULATED).contents()) == {"T_base_kinect", "table"}
+
+
+@pytest.mark.parametrize("written", ["2027-03-01T12:00:00+00:00", "'2027-03-01 12:00:00'", "2027-03-01T13:00:00+01:00"])
+def test_dates_are_read_in_every_way_yaml_writes_them(tmp_path, written):
+    file = tmp_path / "baxter.yaml"
+    save(measured(table=FLAT), file)
+    file.write_text(file.read_text().replace("'" + FLAT.date + "'", written))
+    assert load_calibration(file).measured.table.when == NOON
+
+
+def test_a_date_that_is_none_is_named(tmp_path):
+    file = tmp_path / "baxter.yaml"
+    save(measured(table=FLAT), file)
+    file.write_text(file.read_text().replace(FLAT.date, "yesterday"))
+    with pytest.raises(ConfigError, match="key 'measured.table.date' is 'yesterday'.*date and time"):
+        load_calibration(file)

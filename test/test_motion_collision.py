@@ -194,3 +194,19 @@ def test_margins_shrink_for_an_arm_that_stands_inside_them_but_not_beyond_the_wa
 def test_the_other_arm_must_be_asked_for():
     with pytest.raises(ValueError, match="without the other arm"):
         CollisionScene(ROBOT, "left").set_other_arm(NEUTRAL)
+
+
+def test_an_arm_hides_what_is_behind_it_and_nothing_else():
+    scene = CollisionScene(ROBOT, "left", TABLE)
+    points, radii = capsule_points("left", NEUTRAL)
+    arm = points[radii > 0.055]  # upper arm, elbow, forearm
+    eye = np.array([0.2, 0.0, 0.9])
+    for point in arm[:: len(arm) // 10]:
+        way = point - eye
+        assert scene.hides(NEUTRAL, eye, eye + 1.5 * way), "beyond the arm"
+        assert not scene.hides(NEUTRAL, eye, eye + 0.5 * way), "before it"
+    assert not scene.hides(NEUTRAL, eye, np.array([0.7, -0.3, -0.1])), "on the other side of the table"
+    # what the hand carries is not hidden by the hand
+    kinematics = Kinematics(ROBOT, "left")
+    held = kinematics.fk(NEUTRAL)[:3, 3]
+    assert not scene.hides(NEUTRAL, held + [0.0, 0.0, 0.5] + [0.3, 0.0, 0.0], held)

@@ -8,6 +8,7 @@ from grasp_learning.config import ConfigError
 from grasp_learning.robot_description import NEUTRAL
 from grasp_learning.sim import ticks
 from grasp_learning.sim.contacts import ArmContacts
+from grasp_learning.sim.marker_plates import calibration_plates
 from grasp_learning.sim.objects import catalogue
 from grasp_learning.sim.world import Circle, SceneError, SimulationDiverged, World, WorldSettings
 
@@ -94,6 +95,16 @@ def test_the_same_seed_gives_the_same_data_bit_for_bit():
         states.append((cell.world.data.qpos.copy(), cell.robot.joint_efforts))
     np.testing.assert_array_equal(states[0][0], states[1][0])
     np.testing.assert_array_equal(states[0][1], states[1][1])
+
+
+def test_markers_of_a_calibration_change_no_physics():
+    plain, marked = (
+        World(4, ten_objects(4)[:3], markers=plates) for plates in ((), calibration_plates("left", -0.1, 0))
+    )
+    assert marked.model.ngeom == plain.model.ngeom + 2
+    for world in (plain, marked):
+        world.scatter(np.random.default_rng(4))
+    np.testing.assert_array_equal(plain.data.qpos, marked.data.qpos)
 
 
 def test_objects_that_do_not_stay_are_an_error():

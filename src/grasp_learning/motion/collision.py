@@ -26,6 +26,7 @@ WALL = "virtual wall"
 TABLE = "table"
 
 # Links by index along the chain: 0 upper shoulder, 1 lower shoulder with upper arm, 2 elbow, 3 forearm ... 6 hand.
+_HIDING_GROUP = 1  # of geoms that can hide what the hand carries
 ELBOW = 2  # the first link that the virtual wall holds back
 SELF_GAP = 4  # links nearer than this along the chain overlap by design or are kept apart by the joint limits
 
@@ -106,6 +107,7 @@ class CollisionScene:
         self._is_tool &= self._link_of >= 0
         self._is_table = np.array([name == TABLE for name in self._names])
         self._is_wall = np.array([name == WALL for name in self._names])
+        self._model.geom_group[(self._link_of >= 0) & ~self._is_tool] = _HIDING_GROUP
 
     def set_other_arm(self, q: Sequence[float]) -> None:
         """Move the other arm, which must have been part of the scene when it was made."""
@@ -177,6 +179,16 @@ class CollisionScene:
                 deepest[pair] = min(distance, deepest.get(pair, np.inf))
         outside = np.flatnonzero((np.asarray(q) < self.lower - 1e-9) | (np.asarray(q) > self.upper + 1e-9))
         return sorted(deepest, key=deepest.get) + [f"{self._chain[i]} beyond its joint limit" for i in outside]
+
+    def hides(self, q: Sequence[float], eye: np.ndarray, point: np.ndarray) -> bool:
+        """Whether the arm, from the shoulder to the wrist, is between an eye (3,) and a point (3,) (base frame, m)."""
+        self._data.qpos[:7] = q
+        mujoco.mj_kinematics(self._model, self._data)
+        groups = np.zeros(mujoco.mjNGROUP, np.uint8)
+        groups[_HIDING_GROUP] = 1
+        way, hit = np.asarray(point, float) - eye, np.full(1, -1, np.int32)
+        share = mujoco.mj_ray(self._model, self._data, np.asarray(eye, float), way, groups, 1, -1, hit)
+        return 0.0 <= share < 1.0
 
     def _sample(self, q: np.ndarray, bounds: np.ndarray, furthest: float) -> Tuple[float, float]:
         """Clearance (m) at q, and the fraction of the edge that it certifies to either side."""

@@ -5,7 +5,7 @@ import json
 import math
 import sys
 import time
-from typing import Any, Callable, List, Optional, Union
+from typing import Any, Callable, List, Optional, Sequence, Union
 
 import mujoco
 import numpy as np
@@ -21,6 +21,7 @@ from grasp_learning.bins import load_bins
 from grasp_learning.config import ConfigError, Settings, parse_settings
 from grasp_learning.motion.robot_model import RobotModel
 from grasp_learning.robot_description import load_urdf
+from grasp_learning.ros.node_setup import workcell_calibration
 from grasp_learning.ros.sim_cameras import MAX_FPS, CameraServices, KinectStream, RenderThread, WristStream
 from grasp_learning.ros.sim_kinematics import KinematicsService
 from grasp_learning.ros.sim_publisher import direct_publisher, to_stamp
@@ -32,6 +33,7 @@ from grasp_learning.sim.cameras import CameraRenderer, CameraSettings
 from grasp_learning.sim.contacts import ArmContacts
 from grasp_learning.sim.gl import RenderingError
 from grasp_learning.sim.holdable import holdable_names
+from grasp_learning.sim.marker_plates import MarkerPlate, calibration_plates
 from grasp_learning.sim.objects import catalogue
 from grasp_learning.sim.turns import Turns
 from grasp_learning.sim.world import SceneError, SimulationDiverged, World, WorldSettings
@@ -75,6 +77,7 @@ class BaxterSimSettings(Settings):
     kinect_rate: float = Field(5.0, gt=0, le=MAX_FPS)
     wrist_rate: float = Field(5.0, gt=0, le=MAX_FPS)
     render_share: float = Field(0.5, gt=0, le=1)
+    marker: Literal["", "left", "right"] = ""
 
     @pydantic.field_validator("speed")
     @classmethod
@@ -170,7 +173,11 @@ class BaxterSim:
         self._turns = Turns(len(objects), settings.objects, np.random.default_rng([settings.seed, 2]))
         workcell = WorldSettings(calibration=settings.calibration or None)
         bins = load_bins(settings.bins) if settings.bins else None
-        self._world = TickingWorld(settings.seed, objects, workcell, bins=bins, side=settings.side)
+        markers: Sequence[MarkerPlate] = ()
+        if settings.marker:
+            table = workcell_calibration(settings.calibration).table
+            markers = calibration_plates(settings.marker, table.z, settings.seed)
+        self._world = TickingWorld(settings.seed, objects, workcell, bins=bins, side=settings.side, markers=markers)
         self._by_wall_clock = settings.clock == "wall"
         self._set_time()
         self._robot = SimulatedBaxter(self._world)

@@ -107,7 +107,7 @@ def collection_info(settings: TrialRecorderSettings) -> CollectionInfo:
     """
     calibration: Dict = {}
     if settings.calibration:
-        calibration = {"file": Path(settings.calibration).name, **load_calibration(settings.calibration).model_dump()}
+        calibration = {"file": Path(settings.calibration).name, **load_calibration(settings.calibration).contents()}
     try:
         sha256 = file_sha256(settings.model) if settings.model else ""
     except OSError as error:

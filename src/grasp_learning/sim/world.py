@@ -18,6 +18,7 @@ from grasp_learning.geometry import transform
 from grasp_learning.robot_description import find_package_file, finger_joints
 from grasp_learning.sim.appearance import Appearance, AppearanceSettings
 from grasp_learning.sim.camera_models import KINECT, KINECT_NAME, WRIST, CameraModel, wrist_name
+from grasp_learning.sim.marker_plates import MarkerPlate, add_plate
 from grasp_learning.sim.objects import ObjectSpec, add_to_spec
 from grasp_learning.sim.robots import RobotPart, WholeBaxter
 
@@ -110,6 +111,7 @@ class World:
         robot: what moves in it; None is the whole Baxter.
         bins: beside the table; None is a workcell without.
         side: half of the table on which objects are laid out.
+        markers: printed markers for a calibration; none where nothing is calibrated.
 
     Raises:
         ConfigError: the calibration file is missing or malformed.
@@ -123,6 +125,7 @@ class World:
         robot: Optional[RobotPart] = None,
         bins: Optional[Bins] = None,
         side: Literal["both", "left", "right"] = "both",
+        markers: Sequence[MarkerPlate] = (),
     ):
         self.seed = seed
         self.settings = settings or WorldSettings()
@@ -134,6 +137,7 @@ class World:
         self.calibration = load_calibration(path)
         self.table = self.calibration.table
         self.bins = bins
+        self._markers = tuple(markers)
         # of y, on the halves of the table that are in use
         self._signs = {"both": (1.0, -1.0), "left": (1.0,), "right": (-1.0,)}[side]
         self.appearance = Appearance(seed, self.settings.appearance)
@@ -161,6 +165,8 @@ class World:
             _add_bins(spec, self.bins)
         for name, obj in zip(self.object_names, self.objects):
             _add_object(spec, name, obj)
+        for plate in self._markers:
+            add_plate(spec, plate)
         self.appearance.apply(spec)
         return spec.compile()
 

@@ -182,7 +182,7 @@ def collection_info(settings: SimulateSettings, settings_sha256: str) -> Collect
         planner="ompl" if settings.kind == "arm" else "",
         model=Path(settings.model).name,
         model_sha256=sha256,
-        calibration={"file": Path(path).name, **load_calibration(path).model_dump()},
+        calibration={"file": Path(path).name, **load_calibration(path).contents()},
         package_version=grasp_learning.__version__,
         source="inprocess",
         objects=plan.objects,

@@ -1,0 +1,1 @@
+"""Measuring a workcell: where the Kinect is, how the wrist cameras are mounted, how high the table is."""

@@ -1,0 +1,253 @@
+"""An arm, the Kinect and a wrist camera over ROS, for a calibration: slow planned motions, pictures at rest."""
+
+import time
+from typing import Callable, Optional
+
+import numpy as np
+import rospy
+from pydantic import Field
+
+from grasp_learning.calibrating.measuring import Cell, Picture
+from grasp_learning.calibration import Table
+from grasp_learning.config import Settings
+from grasp_learning.execution.arm import Arm, ArmSettings, Contact
+from grasp_learning.execution.faults import Cancelled, PlanningFailed, RobotFault, SensorFault, Unreachable
+from grasp_learning.execution.hand import bounded
+from grasp_learning.geometry import top_down_pose
+from grasp_learning.motion.collision import CollisionScene
+from grasp_learning.motion.planner import PlanRequest, create_planner
+from grasp_learning.motion.robot_model import RobotModel
+from grasp_learning.motion.settings import MotionSettings
+from grasp_learning.motion.straight import plan_straight
+from grasp_learning.robot_description import arm_joints
+from grasp_learning.ros.camera_client import JOINT_STATES, CameraTimeouts, Frame, FreshImage, JointWatch
+from grasp_learning.ros.clock import RosClock
+from grasp_learning.ros.feeds import JointFeed
+from grasp_learning.trial import Outcome
+
+KINECT = "kinect2/hd"
+_FAULTS = {Outcome.UNREACHABLE: Unreachable, Outcome.PLANNING_FAILED: PlanningFailed}
+_YAWS = np.pi * np.arange(8) / 8  # of a gripper that points down
+_TRIES = 3  # EST is random: another search may find what the last one did not
+
+
+class CellSettings(Settings):
+    """How the arm moves and is watched.
+
+    Attributes:
+        cross_middle: the arm may reach over to the other side; else ``motion.wall_margin`` holds.
+        settle: an arm that arrived rests for so long before a picture (s).
+        sdk_timeout: for enabling the robot (s, wall clock).
+        startup_timeout: for finding it (s, wall clock).
+        motion: of planning.
+        streaming: of trajectories.
+        camera: deadlines of pictures.
+    """
+
+    cross_middle: bool = True
+    settle: float = Field(0.5, ge=0)
+    sdk_timeout: float = Field(20.0, gt=0)
+    startup_timeout: float = Field(60.0, gt=0)
+    motion: MotionSettings = MotionSettings(speed_factor=0.3)
+    streaming: ArmSettings = ArmSettings()
+    camera: CameraTimeouts = CameraTimeouts(ros=10.0)
+
+
+class RosCell(Cell):
+    """See Cell.
+
+    Publishers and subscribers: those of baxter_interface's Limb and RobotEnable, robot/joint_states. Each only while a
+    picture is taken: kinect2/hd/image_color, image_depth_rect and camera_info, cameras/<arm>_hand_camera/image and
+    camera_info.
+
+    Args:
+        side: the arm that moves.
+        robot: its description, with what the gripper carries.
+        table: an obstacle, but for :meth:`touch_down`.
+        seed: of the planner.
+
+    Raises:
+        RobotFault: the robot is not found within the startup timeout.
+    """
+
+    def __init__(self, side: str, robot: RobotModel, table: Table, settings: CellSettings, seed: int):
+        self.side, self._settings = side, settings
+        motion = settings.motion.model_copy(update={"wall_margin": None}) if settings.cross_middle else settings.motion
+        self._planner = create_planner("ompl", robot, side, motion, table, (), seed)
+        # straight down only: nothing else may be planned as if the table were lower
+        self._lowered = lambda by: create_planner("ompl", robot, side, motion, _lower(table, by), (), seed)
+        self.kinematics = self._planner.kinematics
+        timeouts, wrist = settings.camera, f"cameras/{side}_hand_camera"
+        color, info = f"{KINECT}/image_color", f"{KINECT}/camera_info"
+        self._cameras = {
+            "kinect": FreshImage(color, info, timeouts=timeouts),
+            "wrist": FreshImage(f"{wrist}/image", f"{wrist}/camera_info", timeouts=timeouts),
+        }
+        self._depth = FreshImage(color, info, f"{KINECT}/image_depth_rect", timeouts)
+        self._connect()
+
+    def _connect(self) -> None:
+        # imported here: the SDK reads the robot's parameters on import
+        import baxter_interface
+
+        settings, end = self._settings, time.monotonic() + self._settings.startup_timeout
+        clock = RosClock(settings.streaming.clock_timeout)
+        self._enabler = _found(baxter_interface.RobotEnable, end, "the robot's state")
+        self._limb = _found(lambda: baxter_interface.Limb(self.side), end, f"the {self.side} arm")
+        joints = JointFeed(clock)
+        self._arm = Arm(self.side, self._limb, joints, self._enabler.state, clock, settings.streaming)
+        self._arm.cancelled = rospy.is_shutdown
+        while joints.positions(self.side) is None:
+            if time.monotonic() > end or rospy.is_shutdown():
+                raise RobotFault("no joint states of both arms on robot/joint_states")
+            time.sleep(0.02)
+
+    def enable(self) -> None:
+        """Switch the motors on.
+
+        Raises:
+            RobotFault: it cannot be enabled; a pressed emergency stop is left to a person.
+        """
+        state = self._enabler.state()
+        if not state.enabled and state.estop_button != state.ESTOP_BUTTON_PRESSED:
+            bounded(self._enabler.enable, self._settings.sdk_timeout, "enabling the robot")
+        self._arm.check()
+
+    # --- Cell -------------------------------------------------------------------------------------------------------
+
+    def scene(self) -> CollisionScene:
+        """See Cell."""
+        return self._planner.scene_with(self._arm.other_q())
+
+    def q(self) -> np.ndarray:
+        """See Cell."""
+        return self._arm.q()
+
+    def go(self, q: np.ndarray) -> None:
+        """See Cell."""
+        self._move(PlanRequest(self._arm.q(), goal_joints=[q], other_arm=self._arm.other_q()))
+
+    def look(self, camera: str) -> Picture:
+        """See Cell."""
+        frame, q = self._look(self._cameras[camera])
+        return Picture(frame.image, frame.camera, q)
+
+    # --- beyond Cell ------------------------------------------------------------------------------------------------
+
+    def kinect_depth(self) -> Frame:
+        """A picture of the Kinect with depth.
+
+        Raises:
+            SensorFault: none came.
+        """
+        return self._depth.grab()
+
+    def hover(self, x: float, y: float, z: float) -> None:
+        """Bring the fingertips to a point (base frame, m), pointing down, whichever way they close.
+
+        Raises:
+            Unreachable, PlanningFailed: there is no way.
+            StepError: the robot failed.
+        """
+        poses = [top_down_pose(x, y, z, yaw) for yaw in _YAWS]
+        self._move(PlanRequest(self._arm.q(), goal_poses=poses, other_arm=self._arm.other_q()))
+
+    def touch_down(self, depth: float, speed: float) -> Optional[np.ndarray]:
+        """Go straight down by at most a depth (m) at a speed (m/s) until something holds the hand, and back.
+
+        Returns:
+            (3,) the point between the fingertips at contact (base frame, m); None without contact.
+
+        Raises:
+            Unreachable: the arm cannot go straight down.
+            StepError: the robot failed.
+        """
+        start, other = self._arm.q(), self._arm.other_q()
+        goal = self.kinematics.fk(start)
+        goal[2, 3] -= depth
+        planner = self._lowered(depth)
+        down = _planned(plan_straight(planner, start, goal, other, speed))
+        contact = _Touch(self._arm.vertical_force, self._settings.streaming, self.kinematics, self._arm.q)
+        self._arm.follow(down, contact)
+        q = self._arm.q()
+        back = plan_straight(planner, q, self.kinematics.fk(start), other, speed)
+        self._arm.follow(_planned(back))
+        return contact.point
+
+    def endpoint(self) -> np.ndarray:
+        """(3,) the point between the fingertips as the robot reports it (base frame, m)."""
+        return np.array(self._limb.endpoint_pose()["position"])
+
+    # --- parts ------------------------------------------------------------------------------------------------------
+
+    def _move(self, request: PlanRequest) -> None:
+        for attempt in range(_TRIES):
+            result = self._planner.plan(request)
+            if result.outcome is not Outcome.PLANNING_FAILED or attempt == _TRIES - 1:
+                break
+        self._arm.follow(_planned(result))
+        self._arm.rest(self._settings.settle)
+
+    def _look(self, camera: FreshImage):
+        """A picture, and the arm's joints (7,) at its time."""
+        with JointWatch(JOINT_STATES, self._settings.camera) as watch:
+            frame = camera.grab(joints=watch)
+            positions = watch.at(frame.stamp)
+        names = arm_joints(self.side)
+        missing = [name for name in names if name not in positions]
+        if missing:
+            raise SensorFault(f"{rospy.resolve_name(JOINT_STATES)} has no {', '.join(missing)}")
+        return frame, np.array([positions[name] for name in names])
+
+
+class _Touch(Contact):
+    """A contact that remembers where the fingertips were when it was felt.
+
+    Attributes:
+        point: (3,) base frame (m); None before there was contact.
+    """
+
+    def __init__(self, force: Callable, streaming: ArmSettings, kinematics, q: Callable):
+        super().__init__(force, streaming.contact_force, streaming.contact_samples, lambda joints: self._at(joints)[2])
+        self._kinematics, self._q = kinematics, q
+        self.point: Optional[np.ndarray] = None
+
+    def _at(self, joints: np.ndarray) -> np.ndarray:
+        return self._kinematics.fk(joints)[:3, 3]
+
+    def __call__(self) -> bool:
+        felt = super().__call__()
+        if felt:
+            self.point = self._at(self._q())
+        return felt
+
+
+def _lower(table: Table, by: float) -> Table:
+    return table.model_copy(update={"z": table.z - by})
+
+
+def _planned(result):
+    """The trajectory of a plan.
+
+    Raises:
+        Unreachable, PlanningFailed: there is none.
+    """
+    if not result.ok:
+        raise _FAULTS.get(result.outcome, PlanningFailed)(result.message)
+    return result.trajectory
+
+
+def _found(make: Callable, end: float, what: str):
+    """Construct one of the SDK's classes, again and again until it finds its topics or the time is over."""
+    rospy.loginfo("waiting for %s", what)
+    while True:
+        try:
+            if rospy.get_time() <= 0.0:
+                raise RobotFault("no /clock yet")
+            return bounded(make, max(end - time.monotonic(), 0.1), what)
+        except RobotFault as error:
+            if rospy.is_shutdown():
+                raise Cancelled("the node is shutting down") from None
+            if time.monotonic() > end:
+                raise RobotFault(f"{what} was not found in time ({error}); is the robot on?") from None
+            time.sleep(0.1)

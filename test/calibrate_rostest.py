@@ -1,0 +1,158 @@
+#!/usr/bin/env python3
+"""A calibration over ROS, as calibrate.launch runs it: Kinect, table and wrist camera, then its check by clicks."""
+
+import contextlib
+import subprocess
+import tempfile
+import time
+import unittest
+from pathlib import Path
+
+import numpy as np
+import rospy
+import rostest
+import yaml
+from geometry_msgs.msg import Point
+from std_msgs.msg import Float64
+from std_srvs.srv import Trigger
+from tf2_msgs.msg import TFMessage
+
+from grasp_learning.calibrating.solving import pose_error
+from grasp_learning.calibration import load_calibration
+from grasp_learning.geometry import Camera
+
+ROOT = Path(__file__).resolve().parent.parent
+CONFIG = ROOT / "config"
+TRUTH = CONFIG / "calibration" / "sim.yaml"
+START = CONFIG / "calibration" / "start.yaml"
+KINECT = Camera(1920, 1080, np.array([[1060.0, 0, 959.5], [0, 1060.0, 539.5], [0, 0, 1]]))
+DEADLINE = 200.0  # s, wall clock
+
+
+def parameters(**changes):
+    """The node's parameters as the launch file sets them, with fewer poses and pictures."""
+    values = yaml.safe_load((CONFIG / "calibrate.yaml").read_text())
+    values["cell"] = yaml.safe_load((CONFIG / "calibration_cell.yaml").read_text())
+    values["cell"].update(settle=0.2, motion={"speed_factor": 0.8})
+    for camera in ("kinect", "wrist"):
+        values[camera].update(pictures=1, spare=8)
+        values[camera]["poses"].update(count=12, candidates=50)
+    return {**values, "start": str(START), "seed": 0, "confirm": False, **changes}
+
+
+@contextlib.contextmanager
+def node(name, values):
+    """A node of this package with its parameters; its output is in the `lines` file of what is given."""
+    rospy.set_param(f"/{name}", values)
+    with tempfile.TemporaryFile("w+") as output:
+        process = subprocess.Popen([str(ROOT / "nodes" / name)], stdout=output, stderr=subprocess.STDOUT, text=True)
+        process.lines = output
+        try:
+            yield process
+        finally:
+            process.terminate()
+            process.wait(20.0)
+
+
+def said(process):
+    process.lines.seek(0)
+    return process.lines.read()
+
+
+def wait_until(condition, what):
+    end = time.monotonic() + DEADLINE
+    while not condition():
+        if time.monotonic() > end:
+            raise AssertionError(f"not within {DEADLINE:g} s: {what}")
+        time.sleep(0.05)
+
+
+class CalibrateTest(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.output = Path(folder.name) / "made" / "sim_measured.yaml"
+
+    def finish(self, process):
+        """Wait for the end of a calibration that must succeed."""
+        self.assertEqual(process.wait(DEADLINE), 0, said(process))
+
+    def test_calibrated_touched_and_checked(self):
+        self.calibrate_by_camera()
+        self.touch_the_table()
+        self.check_by_clicks()
+
+    def calibrate_by_camera(self):
+        with node(
+            "calibrate", parameters(output=str(self.output), steps="kinect,table,wrist", confirm=True)
+        ) as process:
+            rospy.wait_for_service("/calibrate/start", DEADLINE)
+            time.sleep(1.0)
+            self.assertNotIn("pose 1", said(process), "nothing moves before a person says so")
+            self.assertTrue(rospy.ServiceProxy("/calibrate/start", Trigger)().success)
+            self.finish(process)
+        found, truth = load_calibration(self.output), load_calibration(TRUTH)
+        position, angle = pose_error(found.T_base_kinect.matrix, truth.T_base_kinect.matrix)
+        self.assertLess(position, 0.0025)
+        self.assertLess(np.degrees(angle), 0.2)
+        self.assertAlmostEqual(found.table.z, truth.table.z, delta=0.003)
+        measured = found.measured
+        self.assertGreaterEqual(measured.kinect.used, 12)
+        self.assertLess(measured.kinect.rms_px, 1.0)
+        self.assertLess(measured.left_wrist.position_off, 0.002)
+        self.assertLess(found.age(), DEADLINE)
+        self.assertEqual(set(found.residuals()), {"kinect", "table", "left_wrist"})
+
+    def touch_the_table(self):
+        before = load_calibration(self.output)
+        with node(
+            "calibrate", parameters(output=str(self.output), steps="table", table_by="touch", arm="right")
+        ) as process:
+            self.finish(process)
+        after = load_calibration(self.output)
+        self.assertEqual(after.measured.table.method, "touch")
+        self.assertAlmostEqual(after.table.z, load_calibration(TRUTH).table.z, delta=0.004)
+        self.assertEqual(after.T_base_kinect, before.T_base_kinect)
+        self.assertEqual(after.measured.kinect, before.measured.kinect)
+
+    def check_by_clicks(self):
+        errors, transforms = [], []
+        clicks = rospy.Publisher("/kinect2/hd/image_color_mouse_left", Point, queue_size=1)
+        values = {"calibration": str(self.output), "truth": str(TRUTH), "arm": "right", "cell": parameters()["cell"]}
+        with node("calibration_publisher", {"calibration": str(self.output)}), node(
+            "check_calibration", values
+        ) as process:
+            rospy.Subscriber("/check_calibration/error", Float64, errors.append)
+            rospy.Subscriber("/tf_static", TFMessage, lambda message: transforms.extend(message.transforms))
+            wait_until(lambda: clicks.get_num_connections() > 0, "the node listens to clicks")
+            u, v = KINECT.base_to_pixels([0.70, -0.25, -0.10], load_calibration(TRUTH).T_base_kinect.matrix)[0]
+            clicks.publish(Point(u, 5.0, 0.0))  # far beyond the table
+            wait_until(lambda: "does not show the table" in said(process), "a click beside the table is told")
+            clicks.publish(Point(u, v, 0.0))
+            wait_until(lambda: errors, "an error is measured")
+            wait_until(lambda: transforms, "the calibration is published")
+        self.assertLess(errors[0].data, 0.005)
+        self.assertEqual(transforms[0].header.frame_id, "base")
+
+    def test_a_calibration_that_cannot_be_says_why(self):
+        start = self.output.parent.parent / "start.yaml"
+        values = yaml.safe_load(START.read_text())
+        values["T_base_kinect"]["translation"][2] = 2.5
+        start.write_text(yaml.safe_dump(values))
+        impossible = parameters(output=str(self.output), start=str(start), steps="kinect")
+        impossible["kinect"]["poses"]["draws"] = 100
+        with node("calibrate", impossible) as process:
+            self.assertEqual(process.wait(DEADLINE), 1)
+            self.assertIn("check the rough pose of the camera", said(process))
+        with node("calibrate", parameters(output=str(self.output), steps="kinect,table", table_by="touch")) as process:
+            self.assertEqual(process.wait(DEADLINE), 1)
+            self.assertIn("plate is in the way", said(process))
+        with node("calibrate", parameters(output=str(self.output), confirm=True, confirm_timeout=0.5)) as process:
+            self.assertEqual(process.wait(DEADLINE), 1)
+            self.assertIn("nobody confirmed", said(process))
+        self.assertFalse(self.output.exists())
+
+
+if __name__ == "__main__":
+    rospy.init_node("calibrate_rostest")
+    rostest.rosrun("grasp_learning", "calibrate_test", CalibrateTest)

@@ -1,0 +1,99 @@
+"""Settings of the calibration's nodes, and what calibrate.launch hands to them."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from grasp_learning.calibration import Measurements, TableMeasured, load_calibration, save_calibration
+from grasp_learning.config import ConfigError, load_settings, parse_settings
+from grasp_learning.ros.calibrate import CalibrateSettings, known_calibration
+from grasp_learning.ros.calibration_cell import CellSettings
+from grasp_learning.ros.check_calibration import CheckSettings
+
+CONFIG = Path(__file__).resolve().parent.parent / "config"
+FILES = {"start": "start.yaml", "output": "out.yaml"}
+
+
+def test_the_files_hold_the_defaults():
+    values = yaml.safe_load((CONFIG / "calibrate.yaml").read_text())
+    assert parse_settings(CalibrateSettings, {**values, **FILES}, "calibrate.yaml") == CalibrateSettings(**FILES)
+    assert load_settings(CellSettings, CONFIG / "calibration_cell.yaml") == CellSettings()
+
+
+@pytest.mark.parametrize(
+    "values, words",
+    [
+        ({"steps": "kinect, table"}, "steps.*kinect, table, wrist, with commas"),
+        ({"steps": "kinect,kinect"}, "steps"),
+        ({"steps": ""}, "steps"),
+        ({"arm": "both"}, "arm.*left"),
+        ({"steps": "kinect,table", "table_by": "touch"}, "plate is in the way.*steps:=table alone"),
+        ({"kinect": {"poses": {"count": 11}}}, "kinect.poses.count.*12"),
+        ({"marker": {"size": 100}}, "marker.size"),
+        ({"touch": {"points": [[0.6, 0.1]]}}, "touch.points.*3"),
+    ],
+)
+def test_wrong_settings_are_named(values, words):
+    with pytest.raises(ConfigError, match=words):
+        parse_settings(CalibrateSettings, {**FILES, **values}, "calibrate")
+
+
+@pytest.mark.parametrize("pixel", ["960", "a,b", "1,2,3"])
+def test_a_pixel_has_two_numbers(pixel):
+    with pytest.raises(ConfigError, match="pixel.*'u,v'"):
+        parse_settings(CheckSettings, {"calibration": "a.yaml", "pixel": pixel}, "check_calibration")
+
+
+def test_what_earlier_runs_measured_is_kept_and_the_edges_are_those_of_the_start(tmp_path):
+    start = load_calibration(CONFIG / "calibration" / "start.yaml")
+    output = tmp_path / "baxter.yaml"
+    assert known_calibration(start, output) == start
+    flat = TableMeasured(date="2027-03-01T12:00:00+00:00", method="touch", points=3, rms=0.0, tilt=0.0)
+    table = start.table.model_copy(update={"z": -0.2, "x_max": 2.0})
+    save_calibration(start.model_copy(update={"table": table, "measured": Measurements(table=flat)}), output)
+    known = known_calibration(start, output)
+    assert known.table.z == -0.2 and known.table.x_max == start.table.x_max and known.measured.table == flat
+
+
+def dumped(*arguments):
+    """Parameters that the launch file sets."""
+    command = ["roslaunch", "--dump-params", "grasp_learning", "calibrate.launch", *arguments]
+    answer = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    return yaml.safe_load(answer.stdout)
+
+
+def nested(values, prefix):
+    """Parameters under a node's name as the node reads them."""
+    found = {}
+    for name, value in values.items():
+        if name.startswith(prefix):
+            *groups, key = name[len(prefix) :].split("/")
+            place = found
+            for group in groups:
+                place = place.setdefault(group, {})
+            place[key] = value
+    return found
+
+
+def test_the_launch_file_gives_the_nodes_what_they_need():
+    values = dumped("steps:=kinect", "arm:=right")
+    settings = parse_settings(CalibrateSettings, nested(values, "/calibrate/"), "launch")
+    assert settings.steps == "kinect" and settings.arm == "right" and not settings.confirm
+    assert settings.output.endswith("sim_measured.yaml"), "the simulation's own file is its truth"
+    assert values["/baxter_sim/marker"] == "right" and values["/baxter_sim/objects"] == 0
+
+    values = dumped("check:=true", "pixel:=960,540")
+    checked = parse_settings(CheckSettings, nested(values, "/check_calibration/"), "launch")
+    assert checked.pixel == "960,540" and checked.calibration == settings.output and checked.truth.endswith("sim.yaml")
+    assert values["/baxter_sim/marker"] == "" and "/calibrate/steps" not in values
+
+
+def test_on_a_real_robot_a_person_confirms_and_no_truth_isknown_calibration():
+    values = dumped("robot:=baxter", "bringup:=false")
+    settings = parse_settings(CalibrateSettings, nested(values, "/calibrate/"), "launch")
+    assert settings.confirm and settings.output.endswith("config/calibration/baxter.yaml")
+    assert "/baxter_sim/seed" not in values
+    values = dumped("robot:=baxter", "bringup:=false", "check:=true")
+    assert parse_settings(CheckSettings, nested(values, "/check_calibration/"), "launch").truth == ""
