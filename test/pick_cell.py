@@ -19,9 +19,11 @@ class Cell:
 
     Args:
         bin_: of the arm, for whoever places what is held.
+        limits: of the sequence; None are the defaults. hand: settings of the hand, likewise.
     """
 
-    def __init__(self, motions, bin_=None, placing=None):
+    def __init__(self, motions, bin_=None, placing=None, limits=None, hand=None):
+        limits = limits or SequenceSettings()
         self.clock = FakeClock()
         self.robot, self.gripper = FakeRobot(self.clock), FakeGripper(self.clock)
         self.motions, self.phases, self.at_phase = motions, [], {}
@@ -31,7 +33,7 @@ class Cell:
         self.cancel = False
         self.arm = Arm("left", self.robot.limb("left"), self.robot, lambda: self.robot.state, self.clock, ArmSettings())
         self.arm.cancelled = lambda: self.cancel
-        hand = Hand(self.gripper, self.gripper, self.arm.wait, self.clock, HandSettings())
+        hand = Hand(self.gripper, self.gripper, self.arm.wait, self.clock, hand or HandSettings())
         self.sequence = PickSequence(
             self.arm,
             hand,
@@ -39,9 +41,9 @@ class Cell:
             lambda: self.picture(),
             lambda: self.truth,
             self._phase,
-            SequenceSettings(),
+            limits,
             lambda x, y: self.near(x, y),
-            placer=bin_ and Placer(self.arm, hand, motions, bin_, placing or PlaceSettings(), 10.0, 1.0),
+            placer=bin_ and Placer(self.arm, hand, motions, bin_, placing or PlaceSettings(), limits.label_rule),
         )
         self.clock.hooks.append(self._watch)
         self.heights = []
