@@ -5,7 +5,7 @@ Publishes:
 Services:
     ~pause, ~resume, ~stop (std_srvs/Trigger): no new trial starts; trials start again; end after those in flight.
 Parameters:
-    ~robot (str): 'sim'. ~arms (str): 'both', 'left' or 'right'. ~mode (str): 'random', 'staged' or 'best'.
+    ~robot (str): 'sim' or 'gazebo'. ~arms (str): 'both', 'left' or 'right'. ~mode (str): 'random', 'staged' or 'best'.
     ~stage (int, 0): of the curriculum. ~model (str): checkpoint that chooses the grasps; '' in random mode.
     ~trials (int): labelled trials to record in this run, 0 for no end. ~data (str): the collection's folder.
     ~planner (str): 'ompl'. ~calibration (str): calibration file.
@@ -40,7 +40,7 @@ from grasp_learning.storage import check_usable, count_trials, find_trial, make_
 from grasp_learning.storage_errors import CollectionError, CollectionInUseError
 from grasp_learning.trial import ARMS, Outcome, Trial, run_trial
 
-ROBOTS = ("sim",)
+ROBOTS = ("sim", "gazebo")
 MODES = ("random", "staged", "best")
 PLANNERS = ("ompl",)
 # services of the simulator that lay objects out
