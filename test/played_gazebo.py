@@ -1,23 +1,12 @@
 #!/usr/bin/env python3
 """A node that behaves as Gazebo with Rethink's robot does, with MuJoCo behind it.
 
-What facts are known of the real one: grippers are always calibrated, feel nothing and confirm no command; wrist pictures
-are 800x800; there are no camera services; objects are models, known by Gazebo's services only.
+What is known of the real one: grippers are always calibrated, feel nothing and confirm no command; wrist pictures are
+800x800; there are no camera services; objects are models, known by Gazebo's services only.
 """
 
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parent / "gazebo_fake"))
-
-import numpy as np
-
-import grasp_learning.sim.camera_models as camera_models
-
-# before anything takes Baxter's own from there
-camera_models.WRIST = camera_models.CameraModel(800, 800, 476.7)
-
 import dataclasses
+import sys
 
 import rospy
 from gazebo_msgs import srv
@@ -25,6 +14,8 @@ from scipy.spatial.transform import Rotation
 
 from grasp_learning.gazebo.workcell import PREFIX
 from grasp_learning.ros import baxter_sim, sim_cameras
+from grasp_learning.sim import cameras, world
+from grasp_learning.sim.camera_models import CameraModel
 from grasp_learning.sim.gripper import SimulatedGripper
 from grasp_learning.sim.pool import SceneChoice
 
@@ -37,6 +28,8 @@ SILENT = {
 }
 
 sim_cameras.MODES = ((800, 800),)
+for module in (world, cameras, sim_cameras):
+    module.WRIST = CameraModel(800, 800, 476.7)
 baxter_sim.CameraServices = lambda streams: None
 spoken = SimulatedGripper.state.fget
 SimulatedGripper.state = property(lambda gripper: dataclasses.replace(spoken(gripper), **SILENT))
