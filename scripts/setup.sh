@@ -32,6 +32,7 @@ DEBIAN_PACKAGES="
   python3-actionlib-msgs python3-diagnostic-msgs python3-geometry-msgs python3-rosgraph-msgs python3-sensor-msgs
   python3-std-msgs python3-std-srvs python3-trajectory-msgs
   ros-robot-state-publisher
+  sdformat-sdf
   libegl1 libosmesa6 libgl1 libgl1-mesa-dri libglib2.0-0"
 # The same for an installed ROS Noetic: names of ROS packages, then Ubuntu packages.
 NOETIC_PACKAGES="

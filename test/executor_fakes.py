@@ -76,6 +76,7 @@ class FakeGripper:
         delay: time (s) after a command until the fingers begin to move.
         creep: percent of travel by which a pressed object gives way each tick.
         echoes: False is a gripper that never says which command it took.
+        feels: False is a gripper whose force and flags stay 0, as in Gazebo.
         lost: so many messages that are still to be lost on their way.
         failed: an error that a reset does not clear.
     """
@@ -88,6 +89,7 @@ class FakeGripper:
         self.force_on_object, self.age = 35.0, 0.0
         self.stuck = self.failed = False
         self.delay, self.creep, self.echoes, self.lost = 0.0, 0.0, True, 0
+        self.feels = True
         self.sequence, self.echoed, self.begin = 0, ("", 0), 0.0
         self.parameters_taken, self.sent = {}, {}
         self.log: List[str] = []
@@ -164,8 +166,9 @@ class FakeGripper:
 
     # GripperFeed
     def sample(self) -> GripperSample:
-        force = self.force_on_object if self.grips else 0.0
-        return GripperSample(force, self.value, self.grips, self.is_calibrated, self.age, self.failed)
+        felt = self.grips and self.feels
+        force = self.force_on_object if felt else 0.0
+        return GripperSample(force, self.value, felt, self.is_calibrated, self.age, self.failed)
 
     def echo(self) -> Tuple[str, int]:
         return self.echoed

@@ -19,9 +19,11 @@ class Cell:
     Args:
         bin_: of the arm, for whoever places what is held.
         safety: bounds of the commands; None for none.
+        sequence: settings; None are the defaults. hand: of the hand, likewise.
     """
 
-    def __init__(self, motions, bin_=None, placing=None, safety=None):
+    def __init__(self, motions, bin_=None, placing=None, safety=None, sequence=None, hand=None):
+        sequence = sequence or SequenceSettings()
         self.clock = FakeClock()
         self.robot, self.gripper = FakeRobot(self.clock), FakeGripper(self.clock)
         self.motions, self.phases, self.at_phase = motions, [], {}
@@ -34,7 +36,7 @@ class Cell:
         limb = self.robot.limb("left")
         self.arm = Arm("left", limb, self.robot, lambda: self.robot.state, self.clock, limits, guard)
         self.arm.cancelled = lambda: self.cancel
-        self.hand = hand = Hand(self.gripper, self.gripper, self.arm.wait, self.clock, HandSettings())
+        self.hand = hand = Hand(self.gripper, self.gripper, self.arm.wait, self.clock, hand or HandSettings())
         self.sequence = PickSequence(
             self.arm,
             hand,
@@ -42,9 +44,9 @@ class Cell:
             lambda: self.picture(),
             lambda: self.truth,
             self._phase,
-            SequenceSettings(),
+            sequence,
             lambda x, y: self.near(x, y),
-            placer=bin_ and Placer(self.arm, hand, motions, bin_, placing or PlaceSettings(), 10.0, 1.0),
+            placer=bin_ and Placer(self.arm, hand, motions, bin_, placing or PlaceSettings(), sequence.label_rule),
         )
         self.clock.hooks.append(self._watch)
         self.heights = []

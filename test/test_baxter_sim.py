@@ -14,13 +14,11 @@ import rospy
 
 from grasp_learning.config import ConfigError, parse_settings
 from grasp_learning.geometry import Camera
-from grasp_learning.ros.baxter_sim import BaxterSim, BaxterSimSettings, choose_objects
+from grasp_learning.ros.baxter_sim import BaxterSim, BaxterSimSettings
 from grasp_learning.ros.sim_cameras import RenderThread, scaled
 from grasp_learning.ros.sim_publisher import to_stamp
 from grasp_learning.ros.sim_thread import Inbox
 from grasp_learning.sim.gl import RenderingError
-from grasp_learning.sim.holdable import HoldableObjects, save_holdable
-from grasp_learning.sim.objects import catalogue
 from grasp_learning.sim.world import SimulationDiverged
 
 CONFIG = Path(__file__).resolve().parent.parent / "config" / "baxter_sim.yaml"
@@ -35,35 +33,6 @@ def test_the_wall_clock_has_one_speed(speed):
     with pytest.raises(ConfigError, match=f"speed is {speed}: a simulation by the wall clock runs at speed 1"):
         parse_settings(BaxterSimSettings, {"clock": "wall", "speed": speed}, "sim")
     assert parse_settings(BaxterSimSettings, {"clock": "wall", "speed": 1.0}, "sim").clock == "wall"
-
-
-@pytest.mark.parametrize(
-    ("settings", "expected"),
-    [
-        ({}, 30),
-        ({"pool": 0}, 10),
-        ({"objects": 20, "pool": 12}, 20),
-        ({"split": "test"}, len(catalogue("test"))),
-        ({"objects": 0, "pool": 0}, 0),
-    ],
-)
-def test_the_pool_begins_with_the_objects_that_lie_on_the_table_first(settings, expected):
-    settings = BaxterSimSettings(seed=3, **settings)
-    names = [obj.name for obj in choose_objects(settings)]
-    assert len(set(names)) == len(names) == expected
-    alone = choose_objects(settings.model_copy(update={"pool": 0}))
-    assert names[: settings.objects] == [obj.name for obj in alone]
-
-
-def test_only_objects_that_can_be_held_where_a_file_tells_them(tmp_path):
-    path = tmp_path / "holdable.yaml"
-    save_holdable(
-        path, HoldableObjects(split="test", grasps=30, seed=0, held={"pan_00": 0, "house_00": 9, "star_00": 1})
-    )
-    settings = BaxterSimSettings(split="test", holdable=str(path), objects=1)
-    assert {each.name for each in choose_objects(settings)} == {"house_00", "star_00"}
-    with pytest.raises(ConfigError, match=r"key 'objects' is 3: '.*holdable.yaml' has only 2"):
-        choose_objects(settings.model_copy(update={"objects": 3}))
 
 
 @pytest.mark.parametrize("speed", ["max", 1, 0.5, 4.0])

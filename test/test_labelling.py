@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from grasp_learning.labelling import GripperSample, label_grasp
+from grasp_learning.labelling import GripperSample, LabelRule, label_grasp
 from grasp_learning.trial import Outcome
 
 
@@ -12,8 +12,8 @@ def sample(force=40.0, position=50.0, gripping=True, calibrated=True, age=0.01):
     return GripperSample(force, position, gripping, calibrated, age)
 
 
-def label(*samples):
-    return label_grasp(samples, force_threshold=10.0, max_age=0.5)
+def label(*samples, method="force"):
+    return label_grasp(samples, LabelRule(method, force_threshold=10.0, position_threshold=2.0, max_age=0.5))
 
 
 @pytest.mark.parametrize(
@@ -36,6 +36,21 @@ def test_one_odd_sample_does_not_decide():
 
 
 @pytest.mark.parametrize(
+    "position, expected",
+    [(81.4, Outcome.SUCCESS), (2.1, Outcome.SUCCESS), (2.0, Outcome.FAILURE), (-0.1, Outcome.FAILURE)],
+)
+def test_by_position_fingers_that_stay_open_hold(position, expected):
+    silent = {"force": 0.0, "gripping": False}  # as in Gazebo
+    result = label(sample(position=position, **silent), method="position")
+    assert result.outcome is expected and f"{position:.1f} % open" in result.message
+
+
+def test_by_position_a_force_does_not_decide():
+    assert label(sample(position=0.0, force=40.0), method="position").outcome is Outcome.FAILURE
+
+
+@pytest.mark.parametrize("method", ["force", "position"])
+@pytest.mark.parametrize(
     "bad, says",
     [
         (sample(calibrated=False), "not calibrated"),
@@ -48,8 +63,8 @@ def test_one_odd_sample_does_not_decide():
         (sample(position=math.nan), "position"),
     ],
 )
-def test_a_reading_that_cannot_be_trusted_is_no_label(bad, says):
-    result = label(sample(), bad)
+def test_a_reading_that_cannot_be_trusted_is_no_label(bad, says, method):
+    result = label(sample(), bad, method=method)
     assert result.outcome is Outcome.SENSOR_FAULT and says in result.message
 
 

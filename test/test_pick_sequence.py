@@ -228,6 +228,31 @@ def test_the_picture_before_the_lift_shows_the_fingers_at_rest_on_the_object(cel
     assert seen[1][1] > 0.1
 
 
+@pytest.mark.parametrize("width, outcome", [(60.0, Outcome.SUCCESS), (None, Outcome.FAILURE)])
+def test_a_gripper_that_feels_and_echoes_nothing_is_judged_by_its_position(motions, width, outcome):
+    cell = Cell(motions, sequence=SequenceSettings(label_method="position"), hand=HandSettings(confirms=False))
+    cell.gripper.feels, cell.gripper.echoes, cell.gripper.object_width = False, False, width
+    start = cell.clock.time
+    cell.sequence.approach(region())
+    report = cell.sequence.pick(grasp())
+    assert report.outcome is outcome and report.reading.force == 0.0
+    assert cell.gripper.parameters_taken["moving_force"] == 40.0
+    # what is held is let go low over the table, nothing from where the arm is
+    letting_go = [z for phase, z, value in cell.heights if phase in ("release", "clear") and value > (width or 0) + 1]
+    assert letting_go[0] < -0.08 + 0.03 if width else letting_go[0] > 0.1
+    assert cell.at_neutral() and cell.clock.time - start < 25.0
+
+
+def test_without_echoes_no_time_is_spent_on_waiting_for_them(motions):
+    times = {}
+    for confirms in (True, False):
+        cell = Cell(motions, hand=HandSettings(confirms=confirms))
+        cell.gripper.echoes = False
+        cell.sequence.approach(region())
+        times[confirms] = cell.clock.time
+    assert times[True] - times[False] > HandSettings().configure_timeout - 0.5
+
+
 @pytest.mark.parametrize("width", [None, 60.0])
 @pytest.mark.parametrize("delay", [0.2, 0.8])
 @pytest.mark.parametrize("echoes", [True, False])
@@ -372,7 +397,7 @@ def test_an_unknown_planner_names_the_choices():
     "cls, values, key",
     [
         *[(ArmSettings, {key: 0.0}, key) for key in ArmSettings.model_fields if key != "contact_backoff"],
-        *[(HandSettings, {key: 0.0}, key) for key in HandSettings.model_fields],
+        *[(HandSettings, {key: 0.0}, key) for key in HandSettings.model_fields if key != "confirms"],
         (ArmSettings, {"contact_samples": -3}, "contact_samples"),
         (ArmSettings, {"contact_backoff": -0.001}, "contact_backoff"),
         (ArmSettings, {"tracking_tolerance": float("nan")}, "tracking_tolerance"),
@@ -382,6 +407,8 @@ def test_an_unknown_planner_names_the_choices():
         (SequenceSettings, {"place_x": [0.9, 0.5]}, "place_x is \\[0.9, 0.5\\]; expected \\[smaller, larger\\]"),
         (SequenceSettings, {"place_y": [0.3, 0.3]}, "place_y"),
         (SequenceSettings, {"least_lift": 0.3}, "least_lift"),
+        (SequenceSettings, {"label_method": "weight"}, "label_method"),
+        (SequenceSettings, {"position_threshold": 0.0}, "position_threshold"),
     ],
 )
 def test_settings_out_of_range_are_named(cls, values, key):

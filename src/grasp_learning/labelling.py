@@ -1,14 +1,18 @@
 """The label of a grasp: what the gripper says after the lift (paper, section III.A).
 
-A grasp succeeded if the gripper's force reading reaches a threshold while its own ``gripping`` flag is set. A
-reading that is missing, stale, uncalibrated or impossible gives no label at all: it must not become training data.
+A grasp succeeded if the gripper's force reading reaches a threshold while its own ``gripping`` flag is set. Where a
+gripper measures no force, as in Rethink's Gazebo simulation, the fingers' position decides: a held object stops them
+short of their closed position. A reading that is missing, stale, uncalibrated or impossible gives no label at all: it
+must not become training data.
 """
 
 import math
 from dataclasses import dataclass
-from typing import Optional, Sequence
+from typing import Literal, Optional, Sequence
 
 from grasp_learning.trial import Outcome
+
+LabelMethod = Literal["force", "position"]
 
 
 @dataclass(frozen=True)
@@ -49,25 +53,48 @@ class Label:
     message: str
 
 
-def label_grasp(samples: Sequence[GripperSample], force_threshold: float, max_age: float) -> Label:
-    """Label a grasp from the gripper's samples at the top of the lift.
+@dataclass(frozen=True)
+class LabelRule:
+    """How readings become labels.
 
-    Args:
+    Attributes:
+        method: what decides: the gripper's force and its own flag, or its position alone.
         force_threshold: percent of the gripper's maximum from which on something is held.
+        position_threshold: percent of the fingers' travel; something is held where closed fingers stay further open.
         max_age: a sample older than this (s) is stale.
     """
+
+    method: LabelMethod
+    force_threshold: float
+    position_threshold: float
+    max_age: float
+
+    def holds(self, force: float, position: float, gripping: bool) -> bool:
+        """Whether closed fingers hold something, by their force, position (percent) and flag."""
+        if self.method == "position":
+            return position > self.position_threshold
+        return gripping and force >= self.force_threshold
+
+    def describe(self, force: float, position: float, gripping: bool) -> str:
+        """The reading beside the threshold that decides, for a person."""
+        if self.method == "position":
+            return f"fingers {position:.1f} % open, threshold {self.position_threshold:g} %"
+        says = "gripping" if gripping else "not gripping"
+        return f"force {force:.0f} %, {says}, threshold {self.force_threshold:g} %"
+
+
+def label_grasp(samples: Sequence[GripperSample], rule: LabelRule) -> Label:
+    """Label a grasp from the gripper's samples at the top of the lift."""
     if not samples:
         return Label(Outcome.SENSOR_FAULT, math.nan, math.nan, False, "the gripper sent no state after the lift")
     force = sum(sample.force for sample in samples) / len(samples)
     position = sum(sample.position for sample in samples) / len(samples)
     gripping = 2 * sum(bool(sample.gripping) for sample in samples) > len(samples)
-    problem = next(filter(None, (untrustworthy(sample, max_age) for sample in samples)), "")
+    problem = next(filter(None, (untrustworthy(sample, rule.max_age) for sample in samples)), "")
     if problem:
         return Label(Outcome.SENSOR_FAULT, force, position, gripping, problem)
-    held = gripping and force >= force_threshold
-    says = "gripping" if gripping else "not gripping"
-    message = f"force {force:.0f} %, {says}, threshold {force_threshold:g} %"
-    return Label(Outcome.SUCCESS if held else Outcome.FAILURE, force, position, gripping, message)
+    reading = (force, position, gripping)
+    return Label(Outcome.SUCCESS if rule.holds(*reading) else Outcome.FAILURE, *reading, rule.describe(*reading))
 
 
 def untrustworthy(sample: GripperSample, max_age: float) -> str:

@@ -7,7 +7,7 @@ from pydantic import Field
 from grasp_learning.config import Settings
 from grasp_learning.execution.faults import RobotFault, SensorFault
 from grasp_learning.execution.task import Task
-from grasp_learning.labelling import GripperSample, untrustworthy
+from grasp_learning.labelling import GripperSample, LabelRule, untrustworthy
 
 
 class HandSettings(Settings):
@@ -21,6 +21,7 @@ class HandSettings(Settings):
     steady_time: float = Field(0.15, gt=0)
     steady_band: float = Field(1.0, gt=0, le=100)
     open_position: float = Field(80.0, gt=0, le=100)
+    confirms: bool = True
     configure_timeout: float = Field(2.0, gt=0)
     calibrate_timeout: float = Field(8.0, gt=0)
     sdk_timeout: float = Field(20.0, gt=0)
@@ -73,6 +74,8 @@ class Hand:
         """Set the parameters and have them confirmed: with other forces, labels would mean something else."""
         keys, timeout = ("velocity", "moving_force", "holding_force"), self.settings.configure_timeout
         self._gripper.set_parameters({key: getattr(self.settings, key) for key in keys})
+        if not self.settings.confirms:
+            return  # to wait for an echo that never comes would only take time
         begin = self._clock.now()
         # set_parameters sends one message; a blocking command is sent again until the state echoes it
         self._bounded(
@@ -175,8 +178,15 @@ class Hand:
         self._wait(take, self.settings.read_time)
         return samples
 
-    def holds_something(self, force: float) -> bool:
-        """Whether the gripper says that it grips or presses with a force (percent) or more."""
+    def holds_something(self, rule: LabelRule) -> bool:
+        """Whether something may be between the closed fingers; in doubt, by force, yes."""
+        sample = self._fresh()
+        if rule.method == "position":
+            return rule.holds(sample.force, sample.position, bool(sample.gripping))
+        return self.is_pressed(rule.force_threshold)
+
+    def is_pressed(self, force: float) -> bool:
+        """Whether the gripper says that it grips, or that it presses with a force (percent) or more."""
         sample = self._fresh()
         return bool(sample.gripping) or sample.force >= force
 

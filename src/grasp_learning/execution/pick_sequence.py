@@ -17,7 +17,7 @@ from grasp_learning.execution.faults import Cancelled, PlanningFailed, SensorFau
 from grasp_learning.execution.placing import Placer
 from grasp_learning.execution.task import Task
 from grasp_learning.geometry import top_down_pose
-from grasp_learning.labelling import Label, label_grasp
+from grasp_learning.labelling import Label, LabelMethod, LabelRule, label_grasp
 from grasp_learning.motion.planner import wrist_alternatives
 from grasp_learning.robot_description import NEUTRAL
 from grasp_learning.trial import Grasp, Outcome, PickReading, PlaceOutcome, Placing, Region
@@ -38,7 +38,9 @@ class SequenceSettings(Settings):
     place_x: Tuple[float, float] = (0.52, 0.90)
     place_y: Tuple[float, float] = (0.15, 0.48)
     settle_time: float = Field(0.3, ge=0)
+    label_method: LabelMethod = "force"
     force_threshold: float = Field(10.0, ge=0, le=100)
+    position_threshold: float = Field(2.0, gt=0, lt=100)
     reading_max_age: float = Field(1.0, gt=0)
     picture_timeout: float = Field(12.0, gt=0)
     yaws: int = Field(8, ge=1)
@@ -53,6 +55,11 @@ class SequenceSettings(Settings):
         if self.least_lift > self.lift_height:
             raise ValueError(f"least_lift ({self.least_lift:g} m) is more than lift_height ({self.lift_height:g} m)")
         return self
+
+    @property
+    def label_rule(self) -> LabelRule:
+        """How a reading after the lift becomes a label."""
+        return LabelRule(self.label_method, self.force_threshold, self.position_threshold, self.reading_max_age)
 
 
 @dataclass
@@ -232,7 +239,7 @@ class PickSequence:
         truth = self._task(self._truth, "truth")
         self._arm.rest(self.settings.settle_time)
         samples = self._hand.read()
-        label = label_grasp(samples, self.settings.force_threshold, self.settings.reading_max_age)
+        label = label_grasp(samples, self.settings.label_rule)
         report.images["after_lift"] = self._picture(after)
         known, held, name = self._answer(truth, (False, False, ""))
         report.reading = PickReading(
@@ -308,7 +315,7 @@ class PickSequence:
     def _put_back(self, pick_height: float) -> None:
         """Open over the arm's half of the table, low if something is held, and clear the table."""
         self._phase("release")
-        if self._hand.holds_something(self.settings.force_threshold):
+        if self._hand.holds_something(self.settings.label_rule):
             self._lower(pick_height)
             self._hand.start_open()
             self._hand.wait_open()

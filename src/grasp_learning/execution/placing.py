@@ -9,7 +9,7 @@ from grasp_learning.bins import Bin
 from grasp_learning.config import Settings
 from grasp_learning.execution.faults import PlanningFailed, SensorFault, Unreachable
 from grasp_learning.geometry import top_down_pose
-from grasp_learning.labelling import label_grasp
+from grasp_learning.labelling import LabelRule, label_grasp
 from grasp_learning.trial import Outcome
 
 CHECK_EVERY = 5  # samples of a trajectory (0.05 s) between two looks at the hand's posture
@@ -38,16 +38,13 @@ class Placer:
 
     Args:
         arm: an Arm. hand: a Hand. motions: a Motions, to which the bin is an obstacle.
-        force_threshold: percent; with the hand's own flag it tells, as for the label, whether something is held.
-        reading_max_age: older readings of the gripper tell nothing (s).
+        rule: of the label; it tells whether something is still held, too.
     """
 
-    def __init__(
-        self, arm, hand, motions, bin_: Bin, settings: PlaceSettings, force_threshold: float, reading_max_age: float
-    ):
+    def __init__(self, arm, hand, motions, bin_: Bin, settings: PlaceSettings, rule: LabelRule):
         self.settings = settings
         self._arm, self._hand, self._motions, self._bin = arm, hand, motions, bin_
-        self._force_threshold, self._max_age = force_threshold, reading_max_age
+        self._rule = rule
 
     def carry(self) -> None:
         """Bring the hand over the bin.
@@ -67,7 +64,7 @@ class Placer:
         Raises:
             SensorFault: the gripper's readings tell nothing.
         """
-        label = label_grasp(self._hand.read(), self._force_threshold, self._max_age)
+        label = label_grasp(self._hand.read(), self._rule)
         if label.outcome is Outcome.SENSOR_FAULT:
             raise SensorFault(label.message)
         return label.outcome is Outcome.SUCCESS
@@ -81,7 +78,7 @@ class Placer:
         self._hand.start_open()
         self._hand.wait_open()
         self._arm.rest(self.settings.release_time)
-        return not self._hand.holds_something(self.settings.stuck_force)
+        return not self._hand.is_pressed(self.settings.stuck_force)
 
     # --- ways ---------------------------------------------------------------------------------------------------------
 

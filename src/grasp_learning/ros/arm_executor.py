@@ -155,12 +155,11 @@ class ArmExecutor:
             raise RobotFault(str(error)) from None
 
     def _make_placer(self) -> Optional[Placer]:
-        settings, limits = self._settings, self._settings.sequence
+        settings = self._settings
         if self._bins is None:
             return None
         own = self._bins.of(settings.arm)
-        thresholds = limits.force_threshold, limits.reading_max_age
-        return Placer(self._arm, self._hand, self._motions, own, settings.placing, *thresholds)
+        return Placer(self._arm, self._hand, self._motions, own, settings.placing, settings.sequence.label_rule)
 
     def _connect(self) -> None:
         """Find the robot.

@@ -18,7 +18,7 @@ from std_srvs.srv import Trigger, TriggerResponse
 from typing_extensions import Literal
 
 from grasp_learning.bins import load_bins
-from grasp_learning.config import ConfigError, Settings, parse_settings
+from grasp_learning.config import ConfigError, parse_settings
 from grasp_learning.motion.robot_model import RobotModel
 from grasp_learning.robot_description import load_urdf
 from grasp_learning.ros.node_setup import workcell_calibration
@@ -32,9 +32,8 @@ from grasp_learning.sim.baxter import SimulatedBaxter
 from grasp_learning.sim.cameras import CameraRenderer, CameraSettings
 from grasp_learning.sim.contacts import ArmContacts
 from grasp_learning.sim.gl import RenderingError
-from grasp_learning.sim.holdable import holdable_names
 from grasp_learning.sim.marker_plates import MarkerPlate, calibration_plates
-from grasp_learning.sim.objects import catalogue
+from grasp_learning.sim.pool import SceneChoice, choose_objects
 from grasp_learning.sim.turns import Turns
 from grasp_learning.sim.world import SceneError, SimulationDiverged, World, WorldSettings
 from grasp_learning.srv import (
@@ -60,20 +59,11 @@ RECOVERIES = 5  # in one tick; a robot that still cannot go on is lost
 LAG_WARNING = 0.5  # s of wall time that a promised speed may be behind before a warning
 
 
-class BaxterSimSettings(Settings):
+class BaxterSimSettings(SceneChoice):
     """Parameters of the node; config/baxter_sim.yaml says what they mean."""
 
-    seed: int = Field(0, ge=0)
-    data: str = ""
     speed: Any = "max"
     clock: Literal["simulated", "wall"] = "simulated"
-    objects: int = Field(10, ge=0, le=30)
-    pool: int = Field(30, ge=0, le=30)
-    split: Literal["train", "test"] = "train"
-    holdable: str = ""
-    calibration: str = ""
-    bins: str = ""
-    side: Literal["both", "left", "right"] = "both"
     kinect_rate: float = Field(5.0, gt=0, le=MAX_FPS)
     wrist_rate: float = Field(5.0, gt=0, le=MAX_FPS)
     render_share: float = Field(0.5, gt=0, le=1)
@@ -388,26 +378,6 @@ class BaxterSim:
         except TimeoutError as error:
             raise rospy.ServiceException(str(error)) from None
         return QueryObjectsResponse(list(places), list(places.values()))
-
-
-def choose_objects(settings: BaxterSimSettings) -> list:
-    """Objects of the split, drawn with the seed; those that lie on the table first come first.
-
-    Raises:
-        ConfigError: there are fewer than are to lie on the table, or the file of those that can be held does not fit.
-    """
-    known, what = catalogue(settings.split), f"the split '{settings.split}'"
-    if settings.holdable:
-        names = holdable_names(settings.holdable, settings.split)
-        known, what = [each for each in known if each.name in names], f"'{settings.holdable}'"
-    if settings.objects > len(known):
-        raise ConfigError(f"baxter_sim: key 'objects' is {settings.objects}: {what} has only {len(known)}")
-    rng = np.random.default_rng([settings.seed, 0])
-    first = rng.choice(len(known), settings.objects, replace=False)
-    others = rng.permutation(np.setdiff1d(np.arange(len(known)), first))
-    # a split of few objects gives what it has
-    pool = np.concatenate([first, others])[: max(settings.objects, settings.pool)]
-    return [known[index] for index in pool]
 
 
 def _copy_positions(source: mujoco.MjData, target: mujoco.MjData) -> None:

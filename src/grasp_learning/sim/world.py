@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 TABLE_THICKNESS = 0.04
 FLOOR_Z = -0.93
 BIN_COLOR = [0.25, 0.32, 0.42, 1.0]
+TABLE_COLOR = [0.85, 0.85, 0.83, 1.0]
+TABLE_FRICTION = 0.6
 
 # What a geom belongs to, where it is not object number 0, 1, ...
 _FIXED, _ROBOT = -1, -2
@@ -520,8 +522,8 @@ def _add_workcell(spec: mujoco.MjSpec, calibration: Calibration, sides: Sequence
     table = calibration.table
     centre = [(table.x_min + table.x_max) / 2, (table.y_min + table.y_max) / 2, table.z - TABLE_THICKNESS / 2]
     half = [(table.x_max - table.x_min) / 2, (table.y_max - table.y_min) / 2, TABLE_THICKNESS / 2]
-    box = {"type": mujoco.mjtGeom.mjGEOM_BOX, "rgba": [0.85, 0.85, 0.83, 1.0]}
-    spec.worldbody.add_geom(name="table", pos=centre, size=half, friction=[0.6, 0.005, 0.0001], **box)
+    box = {"type": mujoco.mjtGeom.mjGEOM_BOX, "rgba": TABLE_COLOR}
+    spec.worldbody.add_geom(name="table", pos=centre, size=half, friction=[TABLE_FRICTION, 0.005, 0.0001], **box)
     spec.worldbody.add_geom(name="floor", type=mujoco.mjtGeom.mjGEOM_PLANE, pos=[0, 0, FLOOR_Z], size=[4, 4, 0.1])
     _add_camera(spec.body("base"), KINECT_NAME, KINECT, calibration.T_base_kinect.matrix)
     for side in sides:
