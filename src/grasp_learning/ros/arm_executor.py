@@ -28,7 +28,7 @@ from grasp_learning.msg import (
     PickResult,
 )
 from grasp_learning.ros import conversions
-from grasp_learning.ros.calls import CallFailed, call_service
+from grasp_learning.ros.calls import CallFailed, call_service, sdk_task
 from grasp_learning.ros.camera_client import CameraTimeouts, FreshImage
 from grasp_learning.ros.clock import RosClock
 from grasp_learning.ros.feeds import GripperFeed, JointFeed
@@ -146,7 +146,7 @@ class ArmExecutor:
         gripper = self._found(lambda: baxter_interface.Gripper(side), end, f"the {side} gripper")
         joints, feed = JointFeed(self._clock), GripperFeed(self._clock, side)
         self._arm = Arm(side, limb, joints, self._enabler.state, self._clock, settings.streaming)
-        self._hand = Hand(gripper, feed, self._arm.wait, self._clock, settings.gripper)
+        self._hand = Hand(gripper, feed, self._arm.wait, self._clock, settings.gripper, sdk_task)
         while joints.positions(side) is None or feed.sample() is None:
             if time.monotonic() > end or rospy.is_shutdown():
                 raise RobotFault(f"no joint states of both arms, or no state of the {side} gripper")
@@ -159,7 +159,7 @@ class ArmExecutor:
             try:
                 if rospy.get_time() <= 0.0:
                     raise RobotFault("no /clock yet")
-                return bounded(make, max(end - time.monotonic(), 0.1), what)
+                return bounded(make, max(end - time.monotonic(), 0.1), what, sdk_task)
             except RobotFault as error:
                 if rospy.is_shutdown():
                     raise Cancelled("the node is shutting down") from None
@@ -224,7 +224,7 @@ class ArmExecutor:
             if state.enabled or state.estop_button == state.ESTOP_BUTTON_PRESSED:
                 return
             try:
-                bounded(self._enabler.enable, self._settings.gripper.sdk_timeout, "enabling the robot")
+                bounded(self._enabler.enable, self._settings.gripper.sdk_timeout, "enabling the robot", sdk_task)
             except RobotFault:
                 if attempt == ENABLE_ATTEMPTS - 1:
                     raise
