@@ -9,6 +9,8 @@
 # Environment:
 #   PYTHON            the interpreter ROS belongs to (default /usr/bin/python3)
 #   SETUP_ROS_PREFIX  an installed ROS Noetic to use instead of Debian's packages (default /opt/ros/noetic, if it is there)
+#   SETUP_SDK         a built catkin workspace that has Rethink's baxter_core_msgs and baxter_interface, to use them in
+#                     place of the stand-ins in sdk/; it is remembered, and an empty SETUP_SDK= forgets it
 #   SETUP_NEEDS_MB    free disk space that is asked for before anything is installed (default 12000, which torch's CUDA
 #                     build takes with pip's cache of it; 6000 are enough where pip takes a CPU build)
 set -euo pipefail
@@ -20,6 +22,11 @@ NEEDS_MB=${SETUP_NEEDS_MB:-12000}
 VENV=$ROOT/.venv
 WS=$ROOT/.ws
 LOGS=$ROOT/.cache/setup
+SDK=${SETUP_SDK-$(cat "$LOGS/sdk" 2>/dev/null || true)}
+case $SDK in
+  "" | /*) ;;
+  *) SDK=$PWD/$SDK ;;
+esac
 
 # What the package imports or starts, from Debian's own archive. The -dev packages carry CMake's view of the messages.
 DEBIAN_PACKAGES="
@@ -179,9 +186,40 @@ has_sdk() { # is Rethink's own package $1 there? (our stand-ins in .ws do not co
   local found
   found=$(rospack find "$1" 2>/dev/null || true)
   case $found in
-    "$ROOT"/*) found="" ;;
+    "$WS"/* | "$ROOT"/sdk/*) found="" ;;
   esac
   [ -n "$found" ]
+}
+
+use_sdk() { # the environment of the workspace that SETUP_SDK names, now or in an earlier run
+  local where package setup=""
+  [ -n "$SDK" ] || return 0
+  for where in devel install .; do
+    [ -n "$setup" ] || [ ! -e "$SDK/$where/setup.bash" ] || setup=$SDK/$where/setup.bash
+  done
+  [ -n "$setup" ] ||
+    fail "SETUP_SDK: $SDK is no built catkin workspace: it has neither devel/setup.bash nor install/setup.bash; build it, name another, or use the stand-ins again with an empty SETUP_SDK="
+  set +u
+  # shellcheck disable=SC1090
+  . "$setup"
+  set -u
+  for package in baxter_core_msgs baxter_interface; do
+    has_sdk "$package" || fail "SETUP_SDK: the workspace $SDK has no package $package; docs/sdk.md tells what it needs"
+  done
+}
+
+check_sdk() { # can Rethink's packages be imported? (only those that are not in $STAND_INS)
+  local package log=$LOGS/sdk.log
+  for package in baxter_core_msgs baxter_interface; do
+    case " $STAND_INS " in
+      *" $package "*) continue ;;
+    esac
+    "$VENV/bin/python" -c "import $package" >"$log" 2>&1 && continue
+    if grep -q SyntaxError "$log"; then
+      fail "the installed $package is written for Python 2; docs/sdk.md names one for Python 3 (log: $log)"
+    fi
+    fail "the installed $package cannot be imported: $(tail -1 "$log"); is its workspace built? (log: $log)"
+  done
 }
 
 without_ours() { # a search path without this checkout's own workspace, which may be sourced in the caller's shell
@@ -199,6 +237,7 @@ use_ros() {
     . "$ROS_PREFIX/setup.bash"
     set -u
   fi
+  use_sdk
 }
 
 sources_hash() { # everything that needs a new build: interfaces, build files, names of nodes; Python code does not
@@ -240,11 +279,12 @@ build_workspace() {
   if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$want" ]; then
     return
   fi
+  check_sdk
   check_disk
   if [ -n "$STAND_INS" ]; then
     say "no installed Baxter SDK for:$STAND_INS; using the stand-ins in sdk/"
   else
-    say "using the installed Baxter SDK"
+    say "using the installed Baxter SDK${SDK:+ in $SDK}"
   fi
   say "building the workspace .ws (log: $log)"
   rm -rf "$WS"
@@ -273,6 +313,7 @@ main() {
   use_ros
   install_python
   build_workspace
+  printf '%s\n' "$SDK" >"$LOGS/sdk"
   say "ready; next: source .ws/env.sh"
 }
 

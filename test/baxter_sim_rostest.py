@@ -271,7 +271,8 @@ class LimbTest(SimulatorTest):
         self.limb.move_to_neutral()
 
     def test_states_that_other_tools_wait_for(self):
-        self.assertEqual(messages("/robot/digital_io/left_lower_cuff/state", DigitalIOState)[0].state, 0)
+        for button in ("lower_cuff", "lower_button", "upper_button"):
+            self.assertEqual(messages(f"/robot/digital_io/left_{button}/state", DigitalIOState)[0].state, 0)
         messages("/robot/limb/right/collision_avoidance_state", CollisionAvoidanceState)
         messages("/robot/limb/right/collision_detection_state", CollisionDetectionState)
 

@@ -9,12 +9,15 @@ import pytest
 pytest.importorskip("rospy")
 pytest.importorskip("grasp_learning.msg", reason="the workspace's messages are not built or not sourced")
 
+import rospy
 import yaml
 
 from grasp_learning.config import ConfigError, parse_settings
-from grasp_learning.execution.faults import Cancelled, SensorFault
+from grasp_learning.execution.faults import Cancelled, RobotFault, SensorFault
+from grasp_learning.execution.hand import bounded
 from grasp_learning.msg import PickFeedback, PickResult
 from grasp_learning.ros.arm_executor import ArmExecutorSettings
+from grasp_learning.ros.calls import sdk_task
 from grasp_learning.ros.goals import GoalRunner
 from grasp_learning.trial import Outcome
 
@@ -142,3 +145,19 @@ def test_a_malformed_parameter_is_named_with_what_was_expected(change, says):
 def test_a_missing_parameter_is_named():
     with pytest.raises(ConfigError, match="key 'calibration' is missing"):
         parse_settings(ArmExecutorSettings, {"arm": "left"}, "/left/arm_executor")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError("Failed to enable robot"),
+        rospy.exceptions.ROSTimeMovedBackwardsException(3.0),
+        rospy.exceptions.ROSInterruptException("ROS shutdown request"),
+    ],
+)
+def test_whatever_the_sdk_raises_in_a_wait_is_a_fault_of_the_robot(error):
+    def wait():
+        raise error
+
+    with pytest.raises(RobotFault, match="enabling failed: .*" + str(error)):
+        bounded(wait, 5.0, "enabling", sdk_task)

@@ -41,6 +41,95 @@ SERVICES = {
     "SolvePositionIK": "18cc92fd96853eb10b34de0b5c7d3cba",
 }
 
+# Read from the same release; of services, from their request and response.
+CONSTANTS = {
+    "AssemblyState": {
+        "ESTOP_BUTTON_PRESSED": 1,
+        "ESTOP_BUTTON_RELEASED": 3,
+        "ESTOP_BUTTON_UNKNOWN": 2,
+        "ESTOP_BUTTON_UNPRESSED": 0,
+        "ESTOP_SOURCE_BRAIN": 4,
+        "ESTOP_SOURCE_FAULT": 3,
+        "ESTOP_SOURCE_NONE": 0,
+        "ESTOP_SOURCE_UNKNOWN": 2,
+        "ESTOP_SOURCE_USER": 1,
+    },
+    "CameraControl": {
+        "CAMERA_CONTROL_EXPOSURE": 100,
+        "CAMERA_CONTROL_FLIP": 107,
+        "CAMERA_CONTROL_GAIN": 101,
+        "CAMERA_CONTROL_MIRROR": 108,
+        "CAMERA_CONTROL_RESOLUTION_HALF": 109,
+        "CAMERA_CONTROL_WHITE_BALANCE_B": 104,
+        "CAMERA_CONTROL_WHITE_BALANCE_G": 103,
+        "CAMERA_CONTROL_WHITE_BALANCE_R": 102,
+        "CAMERA_CONTROL_WINDOW_X": 105,
+        "CAMERA_CONTROL_WINDOW_Y": 106,
+    },
+    "DigitalIOState": {
+        "OFF": 0,
+        "ON": 1,
+        "PRESSED": 1,
+        "UNPRESSED": 0,
+    },
+    "EndEffectorCommand": {
+        "CMD_CALIBRATE": "calibrate",
+        "CMD_CLEAR_CALIBRATION": "clear_calibration",
+        "CMD_CONFIGURE": "configure",
+        "CMD_GO": "go",
+        "CMD_GRIP": "grip",
+        "CMD_NO_OP": "no_op",
+        "CMD_PREPARE_TO_GRIP": "prepare_to_grip",
+        "CMD_REBOOT": "reboot",
+        "CMD_RELEASE": "release",
+        "CMD_RESET": "reset",
+        "CMD_SET": "set",
+        "CMD_STOP": "stop",
+    },
+    "EndEffectorProperties": {
+        "ELECTRIC_GRIPPER": 2,
+        "NO_GRIPPER": 0,
+        "PASSIVE_GRIPPER": 3,
+        "SUCTION_CUP_GRIPPER": 1,
+    },
+    "EndEffectorState": {
+        "FORCE_MAX": 100.0,
+        "FORCE_MIN": 0.0,
+        "POSITION_CLOSED": 0.0,
+        "POSITION_OPEN": 100.0,
+        "STATE_FALSE": 0,
+        "STATE_TRUE": 1,
+        "STATE_UNKNOWN": 2,
+    },
+    "HeadPanCommand": {
+        "MAX_SPEED_RATIO": 1.0,
+        "MIN_SPEED_RATIO": 0.0,
+        "REQUEST_PAN_DISABLE": 0,
+        "REQUEST_PAN_ENABLE": 1,
+        "REQUEST_PAN_VOID": 2,
+    },
+    "JointCommand": {
+        "POSITION_MODE": 1,
+        "RAW_POSITION_MODE": 4,
+        "TORQUE_MODE": 3,
+        "VELOCITY_MODE": 2,
+    },
+    "RobustControllerStatus": {
+        "COMPLETE_W_FAILURE": 1,
+        "COMPLETE_W_SUCCESS": 2,
+        "NOT_COMPLETE": 0,
+    },
+    "SolvePositionIKRequest": {
+        "SEED_AUTO": 0,
+        "SEED_CURRENT": 2,
+        "SEED_NS_MAP": 3,
+        "SEED_USER": 1,
+    },
+    "SolvePositionIKResponse": {
+        "RESULT_INVALID": 0,
+    },
+}
+
 
 @pytest.mark.parametrize(("name", "md5"), sorted(MESSAGES.items()))
 def test_message_is_rethinks(name, md5):
@@ -52,14 +141,16 @@ def test_service_is_rethinks(name, md5):
     assert getattr(importlib.import_module("baxter_core_msgs.srv"), name)._md5sum == md5
 
 
-@pytest.mark.parametrize(
-    ("message", "constant", "value"),
-    [
-        ("JointCommand", "RAW_POSITION_MODE", 4),
-        ("AssemblyState", "ESTOP_BUTTON_PRESSED", 1),
-        ("EndEffectorCommand", "CMD_CLEAR_CALIBRATION", "clear_calibration"),
-        ("EndEffectorProperties", "ELECTRIC_GRIPPER", 2),
-    ],
-)
-def test_constants_have_rethinks_values(message, constant, value):
-    assert getattr(getattr(importlib.import_module("baxter_core_msgs.msg"), message), constant) == value
+def test_constants_are_rethinks():
+    modules = [importlib.import_module(f"baxter_core_msgs.{kind}") for kind in ("msg", "srv")]
+    classes = {name: value for module in modules for name, value in vars(module).items() if hasattr(value, "_md5sum")}
+    found = {name: {key: value for key, value in vars(cls).items() if key.isupper()} for name, cls in classes.items()}
+    assert {name: values for name, values in found.items() if values} == CONSTANTS
+
+
+def test_there_are_no_others():
+    for kind, known in (("msg", MESSAGES), ("srv", SERVICES)):
+        module = importlib.import_module(f"baxter_core_msgs.{kind}")
+        classes = {name for name, value in vars(module).items() if hasattr(value, "_md5sum")}
+        halves = {name + half for name in SERVICES for half in ("Request", "Response")} if kind == "srv" else set()
+        assert classes == set(known) | halves

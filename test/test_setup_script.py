@@ -28,6 +28,8 @@ case "$*" in
   *"-m pip"*)
     echo pip >>"$FAKE_CALLS"
     if [ -n "$FAKE_PIP_ERROR" ]; then echo "$FAKE_PIP_ERROR"; exit 1; fi ;;
+  *"import baxter_interface"*)
+    if [ -n "$FAKE_IMPORT_ERROR" ]; then echo "$FAKE_IMPORT_ERROR"; exit 1; fi ;;
 esac
 """
 FAKE_CATKIN = """
@@ -89,6 +91,20 @@ class Machine:
             check=False,
         )
 
+    def sdk_workspace(self, *packages: str, space: str = "devel") -> Path:
+        """A built workspace; sourcing it lets (the fake) rospack find its packages."""
+        workspace = self.checkout.parent / "baxter_ws"
+        (workspace / space).mkdir(parents=True)
+        (workspace / space / "setup.bash").write_text(
+            f'export CMAKE_PREFIX_PATH={workspace} HAVE="{" ".join(packages)}"\n'
+        )
+        self.fake("rospack", f'case " $HAVE " in *" $2 "*) echo {workspace}/src/$2 ;; *) exit 1 ;; esac')
+        return workspace
+
+    def linked(self) -> set:
+        """What the checkout's own workspace has in src/."""
+        return {path.name for path in (self.checkout / ".ws" / "src").iterdir()}
+
     def called(self) -> list:
         lines = self.calls.read_text().splitlines()
         self.calls.write_text("")
@@ -147,15 +163,58 @@ def test_stand_ins_are_linked_only_where_the_sdk_is_absent(machine):
     machine.fake("rospack", '[ "$2" = baxter_core_msgs ] && echo /opt/baxter/share/baxter_core_msgs')
     result = machine.setup()
     assert result.returncode == 0, result.stderr
-    linked = {path.name for path in (machine.checkout / ".ws" / "src").iterdir()}
-    assert linked == {"grasp_learning", "baxter_interface"}
+    assert machine.linked() == {"grasp_learning", "baxter_interface"}
 
 
 def test_our_own_stand_ins_do_not_pass_for_an_installed_sdk(machine):
     machine.fake("rospack", f"echo {machine.checkout}/.ws/src/$2")
     assert machine.setup().returncode == 0
-    linked = {path.name for path in (machine.checkout / ".ws" / "src").iterdir()}
-    assert linked == {"grasp_learning", "baxter_core_msgs", "baxter_interface"}
+    assert machine.linked() == {"grasp_learning", "baxter_core_msgs", "baxter_interface"}
+
+
+SDK = ("baxter_core_msgs", "baxter_interface")
+
+
+@pytest.mark.parametrize("space", ["devel", "install", "."])
+def test_sdk_of_a_workspace_is_used_and_remembered_until_it_is_forgotten(machine, space):
+    workspace = machine.sdk_workspace(*SDK, space=space)
+    result = machine.setup(SETUP_SDK=str(workspace))
+    assert result.returncode == 0, result.stderr
+    assert f"using the installed Baxter SDK in {workspace}" in result.stdout
+    assert machine.linked() == {"grasp_learning"}
+    machine.called()
+
+    assert machine.setup().returncode == 0
+    assert machine.called() == []
+
+    assert machine.setup(SETUP_SDK="").returncode == 0
+    assert machine.called() == ["catkin_make"]
+    assert machine.linked() == {"grasp_learning", *SDK}
+    assert machine.setup().returncode == 0
+    assert machine.called() == []
+
+
+def test_sdk_workspace_that_is_not_built(machine):
+    for missing in (machine.checkout, machine.checkout / "nowhere"):
+        assert_one_error(machine.setup(SETUP_SDK=str(missing)), str(missing), "no built catkin workspace", "SETUP_SDK=")
+
+
+def test_sdk_workspace_without_the_interface(machine):
+    workspace = machine.sdk_workspace("baxter_core_msgs")
+    assert_one_error(
+        machine.setup(SETUP_SDK=str(workspace)), str(workspace), "no package baxter_interface", "docs/sdk.md"
+    )
+    # what was refused is not remembered
+    assert machine.setup().returncode == 0
+    assert machine.linked() == {"grasp_learning", *SDK}
+
+
+def test_sdk_for_python_2_is_refused(machine):
+    workspace = str(machine.sdk_workspace(*SDK))
+    result = machine.setup(SETUP_SDK=workspace, FAKE_IMPORT_ERROR="SyntaxError: multiple exception types")
+    assert_one_error(result, "baxter_interface is written for Python 2", "docs/sdk.md")
+    result = machine.setup(SETUP_SDK=workspace, FAKE_IMPORT_ERROR="ModuleNotFoundError: No module named 'control_msgs'")
+    assert_one_error(result, "cannot be imported", "control_msgs", "sdk.log")
 
 
 def test_neither_root_nor_sudo(machine):

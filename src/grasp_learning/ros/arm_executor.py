@@ -33,7 +33,7 @@ from grasp_learning.msg import (
 )
 from grasp_learning.robot_description import load_urdf
 from grasp_learning.ros import conversions
-from grasp_learning.ros.calls import CallFailed, call_service
+from grasp_learning.ros.calls import CallFailed, call_service, sdk_task
 from grasp_learning.ros.camera_client import CameraTimeouts, FreshImage
 from grasp_learning.ros.clock import RosClock
 from grasp_learning.ros.feeds import GripperFeed, JointFeed, endpoint_feed, robot_state_feed
@@ -180,7 +180,7 @@ class ArmExecutor:
         guard = make_guard(RobotModel(load_urdf()), side, settings.safety, self._table, settings.streaming.max_step)
         watched = {"the robot's state": state, "the force at the hand": endpoint}
         self._arm = Arm(side, limb, joints, lambda: state.message, self._clock, settings.streaming, guard, watched)
-        self._hand = Hand(gripper, feed, self._arm.wait, self._clock, settings.gripper)
+        self._hand = Hand(gripper, feed, self._arm.wait, self._clock, settings.gripper, sdk_task)
         while joints.positions(side) is None or feed.sample() is None:
             if time.monotonic() > end or rospy.is_shutdown():
                 raise RobotFault(f"no joint states of both arms, or no state of the {side} gripper")
@@ -193,7 +193,7 @@ class ArmExecutor:
             try:
                 if rospy.get_time() <= 0.0:
                     raise RobotFault("no /clock yet")
-                return bounded(make, max(end - time.monotonic(), 0.1), what)
+                return bounded(make, max(end - time.monotonic(), 0.1), what, sdk_task)
             except RobotFault as error:
                 if rospy.is_shutdown():
                     raise Cancelled("the node is shutting down") from None
@@ -278,7 +278,7 @@ class ArmExecutor:
             if state.enabled or state.estop_button == state.ESTOP_BUTTON_PRESSED:
                 return
             try:
-                bounded(self._enabler.enable, self._settings.gripper.sdk_timeout, "enabling the robot")
+                bounded(self._enabler.enable, self._settings.gripper.sdk_timeout, "enabling the robot", sdk_task)
             except RobotFault:
                 if attempt == ENABLE_ATTEMPTS - 1:
                     raise

@@ -26,6 +26,21 @@ class NoAnswer(CallFailed):
     """The server did not answer in time; it may still carry the request out."""
 
 
+def sdk_task(call: Callable[[], Any], name: str = "task") -> Task:
+    """A task for a blocking call of the SDK, whose waits also raise what rospy raises; to callers all is an OSError.
+
+    That happens when ROS time jumps back (a simulator that was restarted) or the node ends in the middle of a wait.
+    """
+
+    def checked() -> Any:
+        try:
+            return call()
+        except rospy.ROSException as error:
+            raise OSError(f"the wait was broken off: {error}") from error
+
+    return Task(checked, name)
+
+
 class Deadline:
     """Ends after `ros` seconds of ROS time or `wall` seconds of wall-clock time, whichever comes first.
 

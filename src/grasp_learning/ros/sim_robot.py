@@ -32,6 +32,7 @@ TICK_RATE = 100  # Hz of simulated time at which the robot reports and takes com
 # Every so many ticks:
 GRIPPER_TICKS = 2
 SLOW_TICKS = 5
+CUFF_BUTTONS = ("lower_cuff", "lower_button", "upper_button")  # Rethink's action server and recorder wait for them
 NOD_TIME = 1.0  # s; the head's nod, which is only reported
 
 
@@ -57,7 +58,8 @@ class RobotTopics:
 
     Publishers: robot/joint_states (JointState, 100 Hz, robot/joint_state_publish_rate changes it), robot/state
     (AssemblyState), robot/limb/<side>/endpoint_state (EndpointState, 100 Hz), .../collision_avoidance_state,
-    .../collision_detection_state, robot/digital_io/<side>_lower_cuff/state, robot/head/head_state.
+    .../collision_detection_state, robot/head/head_state, robot/digital_io/<side>_{lower_cuff,lower_button,
+    upper_button}/state.
 
     Subscribers: robot/set_super_enable (Bool), robot/set_super_reset, robot/set_super_stop (Empty),
     robot/joint_state_publish_rate (UInt16, Hz), robot/limb/<side>/joint_command (JointCommand), .../set_speed_ratio,
@@ -149,7 +151,9 @@ class _ArmTopics:
         self._message.header.frame_id = "base"
         self._avoidance = direct_publisher(ns + "collision_avoidance_state", CollisionAvoidanceState)
         self._detection = direct_publisher(ns + "collision_detection_state", CollisionDetectionState)
-        self._cuff = direct_publisher(f"robot/digital_io/{side}_lower_cuff/state", DigitalIOState)
+        self._buttons = [
+            direct_publisher(f"robot/digital_io/{side}_{button}/state", DigitalIOState) for button in CUFF_BUTTONS
+        ]
 
         def post(topic: str, kind: type, call: Callable) -> rospy.Subscriber:
             checked = _unless_nonsense(ns + topic, call)
@@ -184,7 +188,8 @@ class _ArmTopics:
 
     def publish_slow(self, stamp: rospy.Time) -> None:
         """Publish what hardly changes: nobody touches the cuff, and neither arm avoids or meets anything by itself."""
-        self._cuff.publish(DigitalIOState.UNPRESSED, True)
+        for button in self._buttons:
+            button.publish(DigitalIOState.UNPRESSED, True)
         for publisher, kind in (
             (self._avoidance, CollisionAvoidanceState),
             (self._detection, CollisionDetectionState),

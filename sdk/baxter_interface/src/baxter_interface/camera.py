@@ -25,10 +25,10 @@ def _control(control: int, maximum: int, doc: str) -> property:
 
 
 def _switch(control: int, doc: str) -> property:
-    """A setting of the camera that is on or off; setting it opens the camera again."""
+    """A setting of the camera that is on (1) or off (0); setting it opens the camera again."""
 
-    def get(self) -> bool:
-        return bool(self._control_value(control, 0))
+    def get(self) -> int:
+        return self._control_value(control, False)
 
     def put(self, value: bool) -> None:
         self._set_control(control, int(value != 0))
@@ -61,8 +61,11 @@ class CameraController:
         return next((item.value for item in self._settings.controls if item.id == control), default)
 
     def _set_control(self, control: int, value: int) -> None:
-        others = [item for item in self._settings.controls if item.id != control]
-        self._settings.controls = [*others, CameraControl(control, value)]
+        known = next((item for item in self._settings.controls if item.id == control), None)
+        if known is None:
+            self._settings.controls.append(CameraControl(control, value))
+        else:
+            known.value = value
 
     @property
     def resolution(self) -> Tuple[int, int]:
@@ -71,8 +74,11 @@ class CameraController:
 
     @resolution.setter
     def resolution(self, resolution: Tuple[int, int]) -> None:
-        if tuple(resolution) not in self.MODES:
-            raise ValueError(f"The camera has no mode {tuple(resolution)}; it has {self.MODES}")
+        resolution = tuple(resolution)
+        if len(resolution) != 2:
+            raise AttributeError(f"A resolution is width and height, not {resolution}")
+        if resolution not in self.MODES:
+            raise ValueError(f"The camera has no mode {resolution}; it has {self.MODES}")
         self._settings.width, self._settings.height = resolution
         self.open()
 
@@ -94,6 +100,30 @@ class CameraController:
     flip = _switch(CameraControl.CAMERA_CONTROL_FLIP, "Whether the picture is upside down.")
     mirror = _switch(CameraControl.CAMERA_CONTROL_MIRROR, "Whether the picture is mirrored.")
     half_resolution = _switch(CameraControl.CAMERA_CONTROL_RESOLUTION_HALF, "Whether pixels are binned by two.")
+
+    @property
+    def window(self) -> Tuple[float, float]:
+        """Where the picture begins on the sensor (px); the picture's size until it was set.
+
+        Setting it opens the camera again.
+        """
+        scale = 0.5 if self.half_resolution else 1
+        x = self._control_value(CameraControl.CAMERA_CONTROL_WINDOW_X, self.CONTROL_AUTO)
+        if x == self.CONTROL_AUTO:
+            return self._settings.width * scale, self._settings.height * scale
+        return x, self._control_value(CameraControl.CAMERA_CONTROL_WINDOW_Y, self.CONTROL_AUTO)
+
+    @window.setter
+    def window(self, window: Tuple[int, int]) -> None:
+        scale = 0.5 if self.half_resolution else 1
+        limits = (self.MODES[0][0] - self._settings.width) * scale, (self.MODES[0][1] - self._settings.height) * scale
+        for axis, value, limit in zip("XY", window, limits):
+            if not 0 <= value <= limit:
+                raise ValueError(f"The window's {axis} is outside 0 to {limit:g}")
+        x, y = window
+        self._set_control(CameraControl.CAMERA_CONTROL_WINDOW_X, x)
+        self._set_control(CameraControl.CAMERA_CONTROL_WINDOW_Y, y)
+        self.open()
 
     def open(self) -> None:
         """Start the camera with the settings.

@@ -1,16 +1,16 @@
-"""The electric gripper: calibration, position moves with a force limit, and what it feels."""
+"""The gripper: calibration, position moves with a force limit, suction, and what it feels."""
 
 import functools
 import json
 import sys
 import time
-from typing import Any, Callable, Dict, Optional
+from typing import Any, Callable, Dict, Optional, Tuple
 
 import rospy
 from baxter_core_msgs.msg import EndEffectorCommand, EndEffectorProperties, EndEffectorState
+from baxter_dataflow import Signal, wait_for
 
 from baxter_interface import settings
-from baxter_interface.waiting import wait_for
 
 _MAX_SEQUENCE = 0x7FFFFFFF
 _TYPES = {
@@ -18,21 +18,30 @@ _TYPES = {
     EndEffectorProperties.ELECTRIC_GRIPPER: "electric",
     EndEffectorProperties.PASSIVE_GRIPPER: "custom",
 }
-_DEFAULT_PARAMETERS = {"velocity": 50.0, "moving_force": 40.0, "holding_force": 30.0, "dead_zone": 5.0}
+_DEFAULT_PARAMETERS = {
+    "electric": {"velocity": 50.0, "moving_force": 40.0, "holding_force": 30.0, "dead_zone": 5.0},
+    "suction": {"vacuum_sensor_threshold": 18.0, "blow_off_seconds": 0.4},
+}
 _DATE_FORMAT = "%Y/%m/%d %H:%M:%S"
+_NO_DATE = "0000/0/0 0:0:00"  # of a gripper whose firmware has no date
+_LEGACY_FIRMWARE = "1.1.242"  # the only one that may have none
+_UNKNOWN_ID = -1  # of properties that did not arrive yet
 
 
-def _electric_only(method: Callable) -> Callable:
-    """Other grippers get a warning in place of the command; this stand-in drives electric grippers."""
+def _only_for(*types: str) -> Callable:
+    """On grippers of other types the method warns and returns None."""
 
-    @functools.wraps(method)
-    def checked(self, *args, **kwargs):
-        if self.type() != "electric":
-            rospy.logwarn("%s: a %s gripper cannot do '%s'", self.name, self.type(), method.__name__)
-            return None
-        return method(self, *args, **kwargs)
+    def decorate(method: Callable) -> Callable:
+        @functools.wraps(method)
+        def checked(self, *args, **kwargs):
+            if self.type() not in types:
+                rospy.logwarn("%s: a %s gripper cannot do '%s'", self.name, self.type(), method.__name__)
+                return None
+            return method(self, *args, **kwargs)
 
-    return checked
+        return checked
+
+    return decorate
 
 
 def _percent(value: float) -> float:
@@ -43,7 +52,12 @@ class Gripper:
     """Interface to the gripper of the arm ``left`` or ``right``; configures it with default parameters.
 
     Args:
-        versioned: end the program (exit code 1) if the gripper's firmware is too old for this SDK.
+        versioned: end the program (exit code 1) if an electric gripper's firmware is too old for this SDK.
+
+    Attributes:
+        on_type_changed: Signal, called with the new :meth:`type`.
+        on_gripping_changed: Signal, called with whether it grips now.
+        on_moving_changed: Signal, called with whether it moves now.
 
     Raises:
         OSError: ETIMEDOUT, when no state, or no properties of a known type, arrive within five seconds.
@@ -54,10 +68,14 @@ class Gripper:
         self._sequence = 0
         self._parameters: Dict[str, float] = {}
         self._state: Optional[EndEffectorState] = None
-        self._properties = EndEffectorProperties()
+        self._properties = EndEffectorProperties(id=_UNKNOWN_ID)
+        self.on_type_changed, self.on_gripping_changed, self.on_moving_changed = Signal(), Signal(), Signal()
 
         ns = f"robot/end_effector/{self.name}/"
+        latched = {"latch": True, "queue_size": 10}
         self._cmd_pub = rospy.Publisher(ns + "command", EndEffectorCommand, queue_size=10)
+        self._prop_pub = rospy.Publisher(ns + "rsdk/set_properties", EndEffectorProperties, **latched)
+        self._state_pub = rospy.Publisher(ns + "rsdk/set_state", EndEffectorState, **latched)
         self._state_sub = rospy.Subscriber(ns + "state", EndEffectorState, self._on_state)
         self._prop_sub = rospy.Subscriber(ns + "properties", EndEffectorProperties, self._on_properties)
         wait_for(lambda: self._state is not None, timeout=5.0, timeout_msg=f"Failed to get state from {ns}state")
@@ -68,28 +86,52 @@ class Gripper:
         self.set_parameters(defaults=True)
 
     def _on_state(self, msg: EndEffectorState) -> None:
-        self._state = msg
+        before, self._state = self._state, msg
+        if before is None:
+            return
+        if before.gripping != msg.gripping:
+            self.on_gripping_changed(self.gripping())
+        if before.moving != msg.moving:
+            self.on_moving_changed(self.moving())
 
     def _on_properties(self, msg: EndEffectorProperties) -> None:
-        self._properties = msg
+        before, self._properties = self._properties, msg
+        if before.ui_type != msg.ui_type and before.id != _UNKNOWN_ID:
+            self.on_type_changed(self.type())
 
     def version_check(self) -> bool:
-        """Whether the electric gripper's firmware is new enough; warns of one that is merely old."""
+        """Whether the gripper's firmware goes with this SDK; warns of one that is merely old, or not electric.
+
+        A date that cannot be read ends the program (exit code 1).
+        """
+        text, release = self.firmware_build_date(), settings.SDK_VERSION
         if self.type() != "electric":
+            rospy.logwarn("%s: the firmware of a %s gripper is not checked", self.name, self.type())
             return True
-        limits = settings.VERSIONS_SDK2GRIPPER[settings.SDK_VERSION]
-        text = self.firmware_build_date()
+        if not text:
+            rospy.logerr("%s: the firmware has no date", self.name)
+            return False
+        if text == _NO_DATE:
+            known = self.firmware_version().startswith(_LEGACY_FIRMWARE)
+            if not known:
+                rospy.logerr("%s: the firmware without a date is not one that SDK %s knows", self.name, release)
+            return known
+        limits = settings.VERSIONS_SDK2GRIPPER[release]
+        built, warn, fail = (self._seconds(date) for date in (text, limits["warn"], limits["fail"]))
+        if built <= fail:
+            rospy.logerr("%s: the firmware of %s does not go with SDK %s", self.name, text, release)
+        elif built <= warn:
+            rospy.logwarn("%s: the firmware of %s is old for SDK %s", self.name, text, release)
+        return built > fail
+
+    def _seconds(self, date: str) -> float:
         try:
-            built = time.strptime(text, _DATE_FORMAT)
+            return time.mktime(time.strptime(date, _DATE_FORMAT))
         except ValueError:
-            rospy.logerr("%s: the firmware's date %r is not of the form %s", self.name, text, _DATE_FORMAT)
-            return False
-        if built <= time.strptime(limits["fail"], _DATE_FORMAT):
-            rospy.logerr("%s: the firmware of %s does not go with SDK %s", self.name, text, settings.SDK_VERSION)
-            return False
-        if built <= time.strptime(limits["warn"], _DATE_FORMAT):
-            rospy.logwarn("%s: the firmware of %s is old for SDK %s", self.name, text, settings.SDK_VERSION)
-        return True
+            rospy.logerr("%s: the firmware's date %r is not of the form %s", self.name, date, _DATE_FORMAT)
+            sys.exit(1)
+
+    # --- commands ----------------------------------------------------------------------------------------------------
 
     def command(
         self,
@@ -129,18 +171,24 @@ class Gripper:
         return wait(test, timeout=max(0.5, deadline - rospy.get_time()))
 
     def valid_parameters(self) -> Dict[str, float]:
-        """The parameters this type of gripper has, with their defaults (percent)."""
-        return dict(_DEFAULT_PARAMETERS) if self.type() == "electric" else {}
+        """The parameters this type of gripper has, with their defaults."""
+        return dict(_DEFAULT_PARAMETERS.get(self.type(), {}))
+
+    def valid_parameters_text(self) -> str:
+        """The same as text."""
+        known = ", ".join(f"{key} (default {value:g})" for key, value in self.valid_parameters().items())
+        return f"Parameters of a {self.type()} gripper: {known or 'none'}"
 
     def parameters(self) -> Dict[str, float]:
-        """The parameters last sent (percent)."""
+        """The parameters last sent."""
         return dict(self._parameters)
 
-    @_electric_only
-    def set_parameters(self, parameters: Optional[Dict[str, float]] = None, defaults: bool = False) -> bool:
-        """Send parameters of moves: velocity, moving_force, holding_force, dead_zone (percent).
+    def set_parameters(self, parameters: Optional[Dict[str, float]] = None, defaults: bool = False) -> None:
+        """Send parameters; an unknown one is warned of and left out.
 
         Args:
+            parameters: velocity, moving_force, holding_force, dead_zone (percent) of an electric gripper,
+                vacuum_sensor_threshold (percent), blow_off_seconds of suction; sent as they are, not clipped.
             defaults: start from the defaults; otherwise from the parameters last sent.
         """
         valid = self.valid_parameters()
@@ -150,45 +198,62 @@ class Gripper:
             if key in valid:
                 self._parameters[key] = value
             else:
-                rospy.logwarn("%s: unknown parameter '%s', expected one of %s", self.name, key, ", ".join(valid))
-        return self.command(EndEffectorCommand.CMD_CONFIGURE, args=self._parameters)
+                rospy.logwarn("%s: unknown parameter '%s'. %s", self.name, key, self.valid_parameters_text())
+        self.command(EndEffectorCommand.CMD_CONFIGURE, args=self._parameters)
 
+    @_only_for("electric")
     def set_velocity(self, velocity: float) -> None:
         """Set the speed of position moves (percent, default 50)."""
         self.set_parameters({"velocity": _percent(velocity)})
 
+    @_only_for("electric")
     def set_moving_force(self, force: float) -> None:
         """Set the force above which a position move stops (percent, default 40)."""
         self.set_parameters({"moving_force": _percent(force)})
 
+    @_only_for("electric")
     def set_holding_force(self, force: float) -> None:
         """Set the force applied after a position move (percent, default 30)."""
         self.set_parameters({"holding_force": _percent(force)})
 
+    @_only_for("electric")
     def set_dead_band(self, dead_band: float) -> None:
         """Set the position error within which a move counts as done (percent, default 5)."""
         self.set_parameters({"dead_zone": _percent(dead_band)})
 
-    @_electric_only
+    @_only_for("suction")
+    def set_vacuum_threshold(self, threshold: float) -> None:
+        """Set the vacuum from which on something counts as sucked (percent, default 18)."""
+        self.set_parameters({"vacuum_sensor_threshold": _percent(threshold)})
+
+    @_only_for("suction")
+    def set_blow_off(self, blow_off: float) -> None:
+        """Set how long it blows to let go of something (s, default 0.4)."""
+        self.set_parameters({"blow_off_seconds": blow_off})
+
+    @_only_for("electric")
     def reset(self, block: bool = True, timeout: float = 2.0) -> bool:
         """Clear errors; blocks until there is none and the gripper is ready."""
 
         def done() -> bool:
-            return self._state.error == 0 and self.ready()
+            return self._state.error == EndEffectorState.STATE_FALSE and self.ready()
 
         return self.command(EndEffectorCommand.CMD_RESET, block, test=done, timeout=timeout)
 
-    @_electric_only
+    @_only_for("electric")
     def reboot(self, timeout: float = 5.0, delay_check: float = 0.1) -> bool:
         """Power-cycle the gripper, which loses its calibration, and clear an error that is there afterwards.
 
         Args:
             timeout: s for the reboot and again for the reset.
             delay_check: s after the reboot at which to look for an error.
+
+        Returns:
+            False when an error stays; whether the gripper came back is not looked at.
         """
 
         def done() -> bool:
-            return self._state.enabled == 1 and self.ready()
+            return self._state.enabled == EndEffectorState.STATE_TRUE and self.ready()
 
         self.command(EndEffectorCommand.CMD_REBOOT, True, test=done, timeout=timeout)
         rospy.sleep(1.0)  # a gripper may report ready just before it goes down
@@ -201,16 +266,16 @@ class Gripper:
             self.set_parameters(defaults=True)
         return True
 
-    @_electric_only
+    @_only_for("electric")
     def clear_calibration(self, block: bool = True, timeout: float = 2.0) -> bool:
         """Forget the calibration; position moves need a new one."""
 
         def done() -> bool:
-            return self._state.calibrated == 0 and self.ready()
+            return self._state.calibrated == EndEffectorState.STATE_FALSE and self.ready()
 
         return self.command(EndEffectorCommand.CMD_CLEAR_CALIBRATION, block, test=done, timeout=timeout)
 
-    @_electric_only
+    @_only_for("electric")
     def calibrate(self, block: bool = True, timeout: float = 5.0) -> bool:
         """Find the ends of the travel, anew if they were known; then send the default parameters."""
         if self.calibrated():
@@ -225,21 +290,28 @@ class Gripper:
         self.set_parameters(defaults=True)
         return success
 
-    @_electric_only
+    @_only_for("electric", "suction")
     def stop(self, block: bool = True, timeout: float = 5.0) -> bool:
-        """Stop where the fingers are and hold with the holding force."""
+        """Stop where the fingers are and hold with the holding force; let go of what is sucked."""
+        if self.type() == "electric":
 
-        def done() -> bool:
-            return self._state.moving == 0
+            def rests() -> bool:
+                return self._state.moving == EndEffectorState.STATE_FALSE
 
-        return self.command(EndEffectorCommand.CMD_STOP, block, test=done, timeout=timeout)
+            return self.command(EndEffectorCommand.CMD_STOP, block, test=rests, timeout=timeout)
 
-    @_electric_only
+        def released() -> bool:
+            return not self.sucking() and not self.blowing()
+
+        timeout = max(self._parameters["blow_off_seconds"], timeout)
+        return self.command(EndEffectorCommand.CMD_RELEASE, block, test=released, timeout=timeout)
+
+    @_only_for("electric", "suction")
     def command_position(self, position: float, block: bool = False, timeout: float = 5.0) -> bool:
         """Move the fingers; over when they are within the dead zone, or grip something.
 
         Args:
-            position: 0 closed, 100 open.
+            position: 0 closed, 100 open; suction lets go at 100 and sucks below.
 
         Returns:
             False at once, with a warning, while the gripper is not calibrated.
@@ -247,6 +319,8 @@ class Gripper:
         if not self.calibrated():
             rospy.logwarn("%s: position moves need a calibration first", self.name)
             return False
+        if self.type() == "suction":
+            return (self.close if position < 100.0 else self.open)(block=block, timeout=timeout)
 
         def done() -> bool:
             return abs(self._state.position - position) < self._parameters["dead_zone"] or self.gripping()
@@ -254,15 +328,57 @@ class Gripper:
         args = {"position": _percent(position)}
         return self.command(EndEffectorCommand.CMD_GO, block, test=done, timeout=timeout, args=args)
 
+    @_only_for("suction")
+    def command_suction(self, block: bool = False, timeout: float = 5.0) -> bool:
+        """Suck until something is held, or give up after a time (s)."""
+        args = {"grip_attempt_seconds": timeout}
+        return self.command(EndEffectorCommand.CMD_GO, block, test=self.vacuum, timeout=timeout, args=args)
+
+    @_only_for("electric", "suction")
     def open(self, block: bool = False, timeout: float = 5.0) -> bool:
-        """Open the fingers all the way."""
+        """Open the fingers all the way, or let go."""
+        if self.type() == "suction":
+            return self.stop(block=block, timeout=timeout)
         return self.command_position(100.0, block=block, timeout=timeout)
 
+    @_only_for("electric", "suction")
     def close(self, block: bool = False, timeout: float = 5.0) -> bool:
-        """Close the fingers until they meet something."""
+        """Close the fingers until they meet something, or suck."""
+        if self.type() == "suction":
+            return self.command_suction(block=block, timeout=timeout)
         return self.command_position(0.0, block=block, timeout=timeout)
 
-    # The flags are tri-state; unknown (2) counts as False.
+    # --- custom grippers ---------------------------------------------------------------------------------------------
+
+    def reset_custom_properties(self, timeout: float = 2.0) -> bool:
+        """Give a gripper of the user's own the robot's default properties; whether they arrived."""
+        wanted = EndEffectorProperties(id=131073, ui_type=EndEffectorProperties.PASSIVE_GRIPPER)
+        wanted.manufacturer, wanted.product = "Rethink Research Robot", "SDK End Effector"
+        for name in _fields(wanted, "bool"):
+            setattr(wanted, name, True)
+        self._prop_pub.publish(wanted)
+
+        def arrived() -> bool:
+            keys = ("id", "ui_type", "manufacturer", "product")
+            return all(getattr(self._properties, key) == getattr(wanted, key) for key in keys)
+
+        return wait_for(arrived, timeout, raise_on_error=False, body=lambda: self._prop_pub.publish(wanted))
+
+    def reset_custom_state(self, timeout: float = 2.0) -> bool:
+        """Give a gripper of the user's own a state of which all but ``enabled`` is unknown; whether it arrived."""
+        wanted = EndEffectorState()
+        for name in _fields(wanted, "uint8", "uint32"):
+            setattr(wanted, name, EndEffectorState.STATE_UNKNOWN)
+        wanted.enabled = EndEffectorState.STATE_TRUE
+        self._state_pub.publish(wanted)
+
+        def arrived() -> bool:
+            keys = ("enabled", "calibrated", "ready", "position")
+            return all(getattr(self._state, key) == getattr(wanted, key) for key in keys)
+
+        return wait_for(arrived, timeout, raise_on_error=False, body=lambda: self._state_pub.publish(wanted))
+
+    # --- state; the flags are tri-state, and unknown (2) counts as False ---------------------------------------------
 
     def calibrated(self) -> bool:
         """Whether the ends of the travel are known."""
@@ -296,6 +412,31 @@ class Gripper:
         """Percent of the maximum force."""
         return self._state.force
 
+    @_only_for("suction")
+    def vacuum_sensor(self) -> float:
+        """Percent of the sensor's range."""
+        return self._suction("vacuum sensor") / 255.0 * 100.0
+
+    @_only_for("suction")
+    def vacuum(self) -> bool:
+        """Whether something is held."""
+        return self._suction("vacuum")
+
+    @_only_for("suction")
+    def blowing(self) -> bool:
+        """Whether it blows."""
+        return self._suction("blowing")
+
+    @_only_for("suction")
+    def sucking(self) -> bool:
+        """Whether it sucks."""
+        return self._suction("sucking")
+
+    def _suction(self, key: str) -> Any:
+        return json.loads(self._state.state)[key]
+
+    # --- properties --------------------------------------------------------------------------------------------------
+
     def has_force(self) -> bool:
         """Whether the gripper controls force."""
         return self._properties.controls_force
@@ -323,3 +464,7 @@ class Gripper:
     def firmware_version(self) -> str:
         """The firmware's revision."""
         return self._properties.firmware_rev
+
+
+def _fields(message, *types: str) -> Tuple[str, ...]:
+    return tuple(name for name, kind in zip(message.__slots__, message._slot_types) if kind in types)

@@ -4,10 +4,10 @@ from typing import Optional
 
 import rospy
 from baxter_core_msgs.msg import HeadPanCommand, HeadState
+from baxter_dataflow import wait_for
 from std_msgs.msg import Bool
 
 from baxter_interface import settings
-from baxter_interface.waiting import wait_for
 
 
 class Head:

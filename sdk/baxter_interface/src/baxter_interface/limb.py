@@ -5,11 +5,11 @@ from typing import Callable, Dict, List, Optional
 
 import rospy
 from baxter_core_msgs.msg import EndpointState, JointCommand
+from baxter_dataflow import wait_for
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64
 
 from baxter_interface import settings
-from baxter_interface.waiting import wait_for
 
 _JOINTS = ("s0", "s1", "e0", "e1", "w0", "w1", "w2")
 _NEUTRAL = (0.0, -0.55, 0.0, 0.75, 0.0, 1.26, 0.0)
@@ -150,12 +150,12 @@ class Limb:
     ) -> None:
         """Move to joint angles (rad) and wait for it, along a low-pass filtered command.
 
-        Never raises and returns nothing, so the caller has to look at the joints afterwards.
+        Not arriving is no error and nothing is returned, so the caller has to look at the joints afterwards.
 
         Args:
             timeout: s.
             threshold: largest error of a joint at which the move is over (rad).
-            test: ends the move when it returns True.
+            test: ends the move when it returns True (or 1).
         """
         command = self.joint_angles()
 
@@ -165,7 +165,7 @@ class Limb:
             self.set_joint_positions(command)
 
         def arrived() -> bool:
-            if test is not None and test() is True:
+            if callable(test) and test() == True:  # noqa: E712 - numpy's True counts, a mere truthy value does not
                 return True
             known = self._joint_angle
             return all(abs(angle - known[joint]) < threshold for joint, angle in positions.items() if joint in known)

@@ -8,10 +8,10 @@ from typing import Optional
 
 import rospy
 from baxter_core_msgs.msg import AssemblyState
+from baxter_dataflow import wait_for
 from std_msgs.msg import Bool, Empty
 
 from baxter_interface import settings
-from baxter_interface.waiting import wait_for
 
 
 class RobotEnable:
@@ -109,14 +109,18 @@ class RobotEnable:
         )
 
     def version_check(self) -> bool:
-        """Whether the first three numbers of ``rethink/software_version`` go with this SDK."""
+        """Whether the first three numbers of ``rethink/software_version`` go with this SDK.
+
+        Raises:
+            TypeError: the parameter is no string.
+        """
         name = "rethink/software_version"
         with self.param_lock:
             version = rospy.get_param(name, None)
         if not version:
             rospy.logwarn("The robot's version is not in the parameter %s; is this the robot's ROS master?", name)
             return False
-        match = re.match(r"\d+\.\d+\.\d+", str(version))
+        match = re.match(r"\d+\.\d+\.\d+", version)
         if match is None:
             rospy.logwarn("The robot's version %r in %s is malformed", version, name)
             return False
