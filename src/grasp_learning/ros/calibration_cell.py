@@ -18,7 +18,6 @@ from grasp_learning.motion.collision import CollisionScene
 from grasp_learning.motion.planner import PlanRequest, create_planner
 from grasp_learning.motion.robot_model import RobotModel
 from grasp_learning.motion.settings import MotionSettings
-from grasp_learning.motion.straight import plan_straight
 from grasp_learning.robot_description import arm_joints
 from grasp_learning.ros.camera_client import JOINT_STATES, CameraTimeouts, Frame, FreshImage, JointWatch
 from grasp_learning.ros.clock import RosClock
@@ -166,11 +165,11 @@ class RosCell(Cell):
         goal = self.kinematics.fk(start)
         goal[2, 3] -= depth
         planner = self._lowered(depth)
-        down = _planned(plan_straight(planner, start, goal, other, speed))
+        down = _planned(planner.plan_straight(StraightRequest(start, goal, other, speed)))
         contact = _Touch(self._arm.vertical_force, self._settings.streaming, self.kinematics, self._arm.q)
         self._arm.follow(down, contact)
         q = self._arm.q()
-        back = plan_straight(planner, q, self.kinematics.fk(start), other, speed)
+        back = planner.plan_straight(StraightRequest(q, self.kinematics.fk(start), other, speed))
         self._arm.follow(_planned(back))
         return contact.point
 
