@@ -371,4 +371,5 @@ class _Builder:
     def pairs(self, first: str, others: Sequence[str]) -> None:
         """Check one geom against others."""
         for second in others:
-            self.spec.add_pair(geomname1=first, geomname2=second, margin=HORIZON, condim=1)
+            pair = self.spec.add_pair()  # its keywords are newer than MuJoCo 3.2.3, the last one for Python 3.8
+            pair.geomname1, pair.geomname2, pair.margin, pair.condim = first, second, HORIZON, 1

@@ -15,7 +15,7 @@ from grasp_learning.execution.faults import Cancelled, PlanningFailed, RobotFaul
 from grasp_learning.execution.hand import bounded
 from grasp_learning.geometry import top_down_pose
 from grasp_learning.motion.collision import CollisionScene
-from grasp_learning.motion.planner import PlanRequest, create_planner
+from grasp_learning.motion.planner import PlanRequest, StraightRequest, create_planner
 from grasp_learning.motion.robot_model import RobotModel
 from grasp_learning.motion.settings import MotionSettings
 from grasp_learning.robot_description import arm_joints
