@@ -359,4 +359,5 @@ class _Builder:
     def pairs(self, first: str, others: Sequence[str]) -> None:
         """Check one geom against others."""
         for second in others:
-            self.spec.add_pair(geomname1=first, geomname2=second, margin=HORIZON, condim=1)
+            pair = self.spec.add_pair()  # MuJoCo 3.2, the last for Python 3.8, takes no values here
+            pair.geomname1, pair.geomname2, pair.margin, pair.condim = first, second, HORIZON, 1
