@@ -2,7 +2,7 @@
 
 What is called is kept, and checked as strictly as MoveIt does; what is answered can be scripted. Names, defaults and
 return values are those of MoveIt 1.1.16, or with ``version=(1, 0)`` or ``(1, 1, 9)`` those of older ones. Unless told
-otherwise it plans with this package's own planner, at points 0.05 rad apart, and names joints in alphabetical order.
+otherwise it plans by itself, at points 0.05 rad apart, and names joints in alphabetical order.
 """
 
 import sys
@@ -12,9 +12,13 @@ from types import ModuleType, SimpleNamespace
 import numpy as np
 from motion_samples import ROBOT, TABLE
 
-from grasp_learning.motion.planner import PlanRequest, create_planner
-from grasp_learning.motion.straight import straight_joints
+from grasp_learning.motion.kinematics import NEUTRAL
+from grasp_learning.motion.planner import PlanRequest, PlanResult
+from grasp_learning.motion.scene_planner import ScenePlanner
+from grasp_learning.motion.settings import MotionSettings
+from grasp_learning.motion.straight import plan_straight, straight_joints
 from grasp_learning.robot_description import arm_joints
+from grasp_learning.trial import Outcome
 
 CODES = {
     "SUCCESS": 1,
@@ -53,6 +57,20 @@ def pose():
     return SimpleNamespace(orientation=SimpleNamespace(x=0.0, y=0.0, z=0.0, w=0.0))
 
 
+class Ways(ScenePlanner):
+    """Finds ways as a planner with little effort does: straight in joint space, or over one posture in between."""
+
+    def plan_straight(self, request):
+        return plan_straight(self, request)
+
+    def _path_to(self, request, start, goals, watch, times):
+        middles = [NEUTRAL, *self._rng.uniform(self.kinematics.lower, self.kinematics.upper, (200, 7))]
+        for way in [[start, goals[0]], *([start, middle, goals[0]] for middle in middles)]:
+            if all(self.scene.edge_is_valid(a, b) for a, b in zip(way[:-1], way[1:])):
+                return PlanResult(Outcome.SUCCESS, path=np.array(way))
+        return PlanResult(Outcome.PLANNING_FAILED)
+
+
 class FakeMoveIt:
     """One move_group, for both arms.
 
@@ -77,7 +95,7 @@ class FakeMoveIt:
         self.objects, self.applied = {}, []
         self.commanders, self.plans, self.straights, self.cpp_arguments = [], [], [], None
         self.released = threading.Event()
-        self._planners = {side: create_planner("ompl", ROBOT, side, table=TABLE) for side in ("left", "right")}
+        self._planners = {side: Ways(ROBOT, side, MotionSettings(), TABLE) for side in ("left", "right")}
 
     def install(self, monkeypatch):
         """Put the fake in the place of MoveIt, its services and its parameters."""
