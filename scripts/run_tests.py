@@ -1,4 +1,4 @@
-"""Runs pytest, then each rostest on its own, one after the other, and counts all their test cases.
+"""Runs pytest, its files shared out to all processors, then each rostest on its own, and counts all their test cases.
 
 A rostest that reports no test case, crashes or outlives its time counts as one failure: silence is never a pass.
 """
@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LOGS = ROOT / ".cache" / "test"
 TAIL_LINES = 60
 KILL_GRACE = 15.0  # seconds roslaunch gets to stop its nodes
+MOST_WORKERS = 4  # of pytest; each of them may need some GB of memory
 
 
 class Counts(NamedTuple):
@@ -73,7 +74,11 @@ def _run_pytest(files: List[Path], stop: bool) -> Counts:
     report = LOGS / "pytest.xml"
     if report.exists():
         report.unlink()
-    command = [sys.executable, "-m", "pytest", f"--junitxml={report}", *(["-x"] if stop else []), *map(str, files)]
+    workers = min(len(files), os.cpu_count() or 1, MOST_WORKERS)
+    # a file stays with one worker, since its tests share what its fixtures made
+    shared = ["-n", str(workers), "--dist", "loadfile"] if workers > 1 else []
+    options = [*shared, f"--junitxml={report}", *(["-x"] if stop else [])]
+    command = [sys.executable, "-m", "pytest", *options, *map(str, files)]
     status = subprocess.run(command, cwd=ROOT, check=False).returncode
     if not report.exists():
         return Counts(0, 1)

@@ -8,6 +8,15 @@ import pytest
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes():
+    """In the process that hears of its workers' warnings: it imports their classes, Lightning's among them."""
+    # only here: a single file needs none of it
+    from grasp_learning.torchvision_guard import import_torchvision
+
+    import_torchvision()
+
+
 @pytest.fixture(scope="module")
 def one_thread():
     """PyTorch computes with one thread: with several, sums may be made in another order."""
