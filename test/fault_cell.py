@@ -44,6 +44,8 @@ MOTION = 5.0  # s, robot's time: longest way from one phase to the next
 STOP = 0.05  # s within which commands stop after the message that tells of the fault
 GRACE = 1.0  # s that the outcome may come after the deadline
 
+Moment = Tuple[float, float]  # s, by the wall clock and by the robot's
+
 
 @dataclass(frozen=True)
 class Kind:
@@ -52,8 +54,8 @@ class Kind:
     Attributes:
         outcome: typed outcome of the trial that it ends.
         begin: breaks something; when the robot told of it (s, wall clock). end: mends it.
-        deadline: within which it must be noticed (s, wall clock).
-        both_clocks: the deadline is over only when it is so by both clocks, of which this machine may delay one.
+        deadline: within which it must be noticed (s). 0 is by the wall clock; else it is over when it is so by both
+            clocks, of which this machine may delay one.
         delay: after the begin of the phase (s, robot's time).
         label_at: phases at which the label stands, and the next trial ends with the outcome.
     """
@@ -63,7 +65,6 @@ class Kind:
     end: Callable[[], Any]
     deadline: float
     delay: float = 0.1
-    both_clocks: bool = False
     label_at: Tuple[str, ...] = (PUT_BACK,)
 
     @property
@@ -78,8 +79,8 @@ class Result:
 
     Attributes:
         outcomes: of the trials, up to the one that the fault ended.
-        seconds: from the fault to the outcome (wall clock). limit: what that may be.
-        stop: from the fault to the last command (s, wall clock); None where the arm may move.
+        seconds: from the fault to the outcome, by the clocks of the kind's deadline. limit: what that may be.
+        stop: from the fault to the last command (s), likewise; None where the arm may move.
         stop_limit: what that may be.
         detail: what the last of these trials says, for a person.
         resumed: from ~resume to its answer (s, wall clock); None where nobody had to resume.
@@ -125,8 +126,8 @@ class FaultCell:
     def __init__(self, folder: Path, speed: float, robot=None):
         self.speed = speed
         self.robot = FakeBaxter(speed) if robot is None else robot
-        self.recorded: List[Tuple[float, str, str]] = []  # (wall clock, outcome, detail)
-        self.begun: List[Tuple[float, str]] = []  # (wall clock, phase)
+        self.recorded: List[Tuple[Moment, str, str]] = []  # (when, outcome, detail)
+        self.begun: List[Tuple[Moment, str]] = []  # (when, phase)
         self._at: Dict[str, Callable[[], None]] = {}
         self._lock = threading.Lock()
         self._pid = 0
@@ -179,7 +180,7 @@ class FaultCell:
 
     def _begins(self, phase: str) -> None:
         with self._lock:
-            self.begun.append((time.monotonic(), phase))
+            self.begun.append((_now(), phase))
             action = self._at.pop(phase, None)
         if action is not None:
             action()
@@ -204,7 +205,7 @@ class FaultCell:
     def _on_record(self, request) -> RecordTrialResponse:
         trial = request.trial
         with self._lock:
-            self.recorded.append((time.monotonic(), trial.outcome, trial.detail))
+            self.recorded.append((_now(), trial.outcome, trial.detail))
             count = len(self.recorded)
         return RecordTrialResponse(True, "", count if trial.outcome in LABELS else 0, "")
 
@@ -218,11 +219,11 @@ class FaultCell:
             "estop": Kind("ROBOT_FAULT", robot.press_estop, robot.release_estop, 0.0),
             "disable": Kind("ROBOT_FAULT", robot.disable, lambda: None, 0.0),
             # as streaming/joint_state_timeout says, by both clocks
-            "frozen_joints": Kind("ROBOT_FAULT", *frozen, 0.2 / min(self.speed, 1.0), both_clocks=True),
+            "frozen_joints": Kind("ROBOT_FAULT", *frozen, 0.2),
             # noticed when the next picture is wanted
-            "frozen_camera": Kind("SENSOR_FAULT", *blind, (MOTION + CAMERA) / self.speed, delay=0.0),
+            "frozen_camera": Kind("SENSOR_FAULT", *blind, MOTION + CAMERA, delay=0.0),
             # noticed when the gripper is to do or to say something; the SDK tries to reset it for 2 s
-            "gripper_error": Kind("SENSOR_FAULT", robot.fail_gripper, robot.mend_gripper, (MOTION + 2.0) / self.speed),
+            "gripper_error": Kind("SENSOR_FAULT", robot.fail_gripper, robot.mend_gripper, MOTION + 2.0),
             "killed_server": Kind("ROBOT_FAULT", self._kill, lambda: None, 0.0, label_at=()),
         }
 
@@ -246,20 +247,20 @@ class FaultCell:
         """Break something a little after a phase begins, see how the trial ends, mend it, and go on."""
         kind = self.kinds[name]
         self._pid = node_pid(EXECUTOR)
-        struck: List[Tuple[float, float, int]] = []  # (wall clock, robot's time, trials recorded before)
+        struck: List[Tuple[Moment, int]] = []  # (when, trials recorded before)
 
         def strike() -> None:
             before, now = len(self.recorded), rospy.get_time()
-            struck.append((kind.begin(), now, before))
+            struck.append(((kind.begin(), now), before))
 
         with self._lock:
             self._at[phase] = strike if kind.delay == 0.0 else self._later(kind.delay, strike)
         wait_for(lambda: struck, f"phase {phase} begins", 60.0)
-        fault, robots, before = struck[0]
+        fault, before = struck[0]
         count = 2 if phase in kind.label_at else 1
         wait_for(lambda: len(self.recorded) >= before + count, f"{name} at {phase} ends the trial", 60.0)
         time.sleep(2 * STOP)  # in which a late command would come
-        result = self._judge(name, phase, (fault, robots), self.recorded[before : before + count])
+        result = self._judge(name, phase, fault, self.recorded[before : before + count])
         kind.end()
         time.sleep(2 * STOP)  # in which the robot tells of it
         if kind.stops:
@@ -274,26 +275,28 @@ class FaultCell:
 
         return lambda: threading.Thread(target=wait, daemon=True).start()
 
-    def _judge(self, name: str, phase: str, times: Tuple[float, float], ended: List[Tuple[float, str, str]]) -> Result:
-        kind, (fault, robots) = self.kinds[name], times
-        decided = ended[0][0]
+    def _judge(self, name: str, phase: str, fault: Moment, ended: List[Tuple[Moment, str, str]]) -> Result:
+        kind = self.kinds[name]
+
+        def since_fault(moment: Moment) -> float:
+            wall, robots = moment[0] - fault[0], moment[1] - fault[1]
+            return min(wall, robots) if kind.deadline else wall
+
         # when the arm begins to clear the table, the trial is decided
-        decided = min([decided, *(at for at, begun in list(self.begun) if begun == "retreat" and at > fault)])
-        late = [
-            (wall, robots_time)
-            for robots_time, side, wall in list(self.robot.commands)
-            if side == "left" and wall > fault
-        ]
-        wall, robots_time = late[-1] if late else times
-        stop = min(wall - fault, robots_time - robots) if kind.both_clocks else wall - fault
+        retreats = [moment for moment, begun in list(self.begun) if begun == "retreat" and moment > fault]
+        late = [(wall, at) for at, side, wall in list(self.robot.commands) if side == "left" and wall > fault[0]]
         return Result(
             kind=name,
             phase=phase,
             expected=["label", kind.outcome] if phase in kind.label_at else [kind.outcome],
             outcomes=["label" if outcome in LABELS else outcome for _, outcome, _ in ended],
-            seconds=decided - fault,
+            seconds=since_fault(min([ended[0][0], *retreats])),
             limit=kind.deadline + GRACE,
-            stop=stop if kind.stops else None,
+            stop=since_fault(late[-1] if late else fault) if kind.stops else None,
             stop_limit=kind.deadline + STOP,
             detail=ended[-1][2],
         )
+
+
+def _now() -> Moment:
+    return time.monotonic(), rospy.get_time()
