@@ -323,6 +323,9 @@ class _Builder:
     def arm(self, side: str, capsules: Sequence[Capsule]) -> List[Tuple[str, str]]:
         """Add an arm; names of its geoms, each with the link that carries it."""
         bodies = add_arm_bodies(self.spec, self.robot, side)
+        for body in bodies.values():
+            # the default, but MuJoCo 3.2 takes it only where there are no shapes; nothing here moves by forces
+            body.ipos, body.iquat = body.pos, body.quat
         result = []
         for capsule in capsules:
             sphere = capsule.half_length == 0.0

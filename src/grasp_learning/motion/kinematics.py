@@ -45,7 +45,6 @@ def add_arm_bodies(spec: "mujoco.MjSpec", robot: RobotModel, side: str) -> dict:
         parent_body = parent_body.add_body(name=joint.child, pos=T[:3, 3], quat=quaternion(T[:3, :3]))
         # no masses: these models are never stepped; MuJoCo wants some inertia on moving bodies
         parent_body.mass, parent_body.inertia, parent_body.explicitinertial = 1.0, [1, 1, 1], True
-        parent_body.ipos = [0.0, 0.0, 0.0]  # MuJoCo 3.2.3, the last one for Python 3.8, else takes it from the geoms
         parent_body.add_joint(
             name=joint.name, type=mujoco.mjtJoint.mjJNT_HINGE, axis=joint.axis, range=[joint.lower, joint.upper]
         )
