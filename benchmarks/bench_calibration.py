@@ -4,7 +4,7 @@
 Made up: both arms, 20 poses, corners off by 0.3 px and joints by 0.5 mrad (standard deviations), two poses of 20 quite
 wrong, and a mount that is not known. Rendered: the Kinect of each seed hangs elsewhere (1 cm, 0.6 degrees), and looks
 and noise differ; the Kinect's pose from a rough start, with it the table by depth and the wrist camera's mount, in
-turns with the left and the right arm.
+turns with the left and the right arm, one picture of each pose.
 """
 
 import sys
@@ -20,7 +20,6 @@ from calibration_samples import CALIBRATION, KINECT, MARKER, START, Truth, moved
 from figures import figure  # noqa: E402
 from tqdm import tqdm  # noqa: E402
 
-from grasp_learning.calibrating.marker import DEFAULT_MOUNT  # noqa: E402
 from grasp_learning.calibrating.measuring import (  # noqa: E402
     WRIST_SETTINGS,
     MeasureSettings,
@@ -38,7 +37,6 @@ from grasp_learning.sim.world import WorldSettings  # noqa: E402
 from grasp_learning.simulation.calibration_cell import RenderedCell  # noqa: E402
 
 SEEDS = 20
-PLATE = (DEFAULT_MOUNT.matrix, MARKER.plate_size)  # the gripper still holds it before the wrist camera
 WRONG = (3, 11)  # poses whose corners are quite wrong
 
 
@@ -65,15 +63,16 @@ def rendered(seed: int, folder: Path) -> Dict[str, float]:
     cell, said = RenderedCell(side, seed, START.table, WorldSettings(calibration=str(file))), []
     try:
         setup = kinect_setup(cell.look("kinect").camera, MARKER, START.T_base_kinect.matrix)
-        solution = measure_camera(cell, "kinect", setup, START.table.z, MeasureSettings(), rng, said.append)
+        solution = measure_camera(cell, "kinect", setup, START.table.z, MeasureSettings(pictures=1), rng, said.append)
         found = solution.T_mount_camera
         position, angle = pose_error(found, truth.T_base_kinect.matrix)
         cell.go(NEUTRAL)
         plane = plane_from_depth(cell.depth(), setup.camera, found, START.table)
         marker = MARKER.model_copy(update={"id": 1})
+        wrist = WRIST_SETTINGS.model_copy(update={"pictures": 1})
         T_base_marker = locate_marker(cell, found, plane.z, marker)
-        setup = wrist_setup(cell.look("wrist").camera, marker, cell.kinematics, T_base_marker, *PLATE)
-        mount = measure_camera(cell, "wrist", setup, plane.z, WRIST_SETTINGS, rng, lambda line: None)
+        setup = wrist_setup(cell.look("wrist").camera, marker, cell.kinematics, T_base_marker)
+        mount = measure_camera(cell, "wrist", setup, plane.z, wrist, rng, lambda line: None)
     finally:
         cell.close()
     wrist_position, wrist_angle = pose_error(mount.T_mount_camera, T_hand_camera(cell.kinematics))

@@ -8,6 +8,7 @@ from motion_samples import arms_distance, box_distance
 from grasp_learning.calibrating.errors import CalibrationError, TooFewViews
 from grasp_learning.calibrating.marker import DEFAULT_MOUNT
 from grasp_learning.calibrating.measuring import (
+    WRIST_POSES,
     MeasureSettings,
     T_hand_camera,
     kinect_setup,
@@ -24,7 +25,6 @@ from grasp_learning.motion.collision import table_box
 from grasp_learning.motion.kinematics import NEUTRAL
 from grasp_learning.simulation.calibration_cell import RenderedCell
 
-PLATE = (DEFAULT_MOUNT.matrix, MARKER.plate_size)
 FEW = PoseSettings(count=13, candidates=40)
 
 
@@ -77,12 +77,11 @@ def test_the_wrist_cameras_mount_is_that_of_the_description(kinect, cell):
     cell.go(NEUTRAL)
     marker = MARKER.model_copy(update={"id": 1})
     T_base_marker = locate_marker(cell, kinect[0].T_mount_camera, CALIBRATION.table.z, marker)
-    setup = wrist_setup(cell.look("wrist").camera, marker, cell.kinematics, T_base_marker, *PLATE)
-    poses = PoseSettings(count=13, candidates=40, distance=(0.25, 0.45), tilt=0.6, border=0.03, least_height=0.10)
-    settings = MeasureSettings(poses=poses, spare=8, pictures=1)
-    solution = measure_camera(
-        cell, "wrist", setup, START.table.z, settings, np.random.default_rng(0), lambda line: None
-    )
+    setup = wrist_setup(cell.look("wrist").camera, marker, cell.kinematics, T_base_marker)
+    poses = WRIST_POSES.model_copy(update={"count": 13, "candidates": 40})
+    settings, said = MeasureSettings(poses=poses, spare=8, pictures=1), []
+    solution = measure_camera(cell, "wrist", setup, START.table.z, settings, np.random.default_rng(0), said.append)
+    assert sum("seen" in line for line in said[:13]) >= 12, "the fingers and the plate hide no marker"
     position, angle = pose_error(solution.T_mount_camera, T_hand_camera(cell.kinematics))
     assert position < 0.002 and np.degrees(angle) < 0.2
 
@@ -121,15 +120,14 @@ def test_poses_are_free_seen_and_spread(side):
     assert (np.ptp(corners, axis=0) > [0.25, 0.5, 0.2]).all()
 
 
-def test_chosen_poses_tell_more_than_the_first_ones_drawn():
+def test_chosen_poses_tell_more_than_random_ones():
     kinematics, scene = arm("left")
     setup = kinect_setup(KINECT, MARKER, START.T_base_kinect.matrix)
-    settings = PoseSettings(count=40, candidates=40)
-    drawn = choose_poses(setup, kinematics, scene, START.table.z, settings, 0, np.random.default_rng(3))
-    rng = np.random.default_rng(0)
-    shuffled = [drawn[index] for index in rng.permutation(len(drawn))]
-    chosen = [shuffled[index] for index in most_telling(setup, shuffled, 14)]
-    assert deviation(setup, chosen) < 0.8 * deviation(setup, shuffled[:14])
+    settings, rng = PoseSettings(count=40, candidates=40), np.random.default_rng(3)
+    drawn = choose_poses(setup, kinematics, scene, START.table.z, settings, 0, rng)
+    chosen = [drawn[index] for index in most_telling(setup, drawn, 14)]
+    others = [deviation(setup, [drawn[index] for index in rng.permutation(40)[:14]]) for _ in range(10)]
+    assert deviation(setup, chosen) < 0.85 * np.mean(others)
 
 
 def deviation(setup, poses):

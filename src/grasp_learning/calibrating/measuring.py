@@ -40,11 +40,12 @@ class MeasureSettings(Settings):
     steady: float = Field(2.0, gt=0)
 
 
-# The wrist camera is nearer to its marker, and its pose is known better beforehand; what the gripper carries hides the
-# marker in some poses.
-WRIST_SETTINGS = MeasureSettings(
-    poses=PoseSettings(count=18, distance=(0.25, 0.45), tilt=0.6, border=0.03, least_height=0.10), spare=12
+# The wrist camera is nearer to its marker, and its pose is known better beforehand. The gripper, and a plate that it
+# may still hold, fill the upper quarter of its picture.
+WRIST_POSES = PoseSettings(
+    count=18, distance=(0.25, 0.45), tilt=0.6, window=(0.03, 0.28, 0.97, 0.97), least_height=0.10
 )
+WRIST_SETTINGS = MeasureSettings(poses=WRIST_POSES, spare=12)
 
 
 @dataclass(frozen=True)
@@ -201,20 +202,9 @@ def kinect_setup(
     return Setup(camera, marker, T_base_kinect, mount, on_hand=False)
 
 
-def wrist_setup(
-    camera: Camera,
-    marker: MarkerSettings,
-    kinematics: Kinematics,
-    T_base_marker: np.ndarray,
-    T_gripper_plate: Optional[np.ndarray] = None,
-    plate_size: float = 0.0,
-) -> Setup:
-    """The wrist camera looks at a marker on the table, perhaps past a plate that its gripper holds."""
-    q = np.zeros(7)
-    T_hand_plate = None
-    if T_gripper_plate is not None:
-        T_hand_plate = invert(kinematics.fk(q, "hand")) @ kinematics.fk(q) @ T_gripper_plate
-    return Setup(camera, marker, T_hand_camera(kinematics), T_base_marker, True, T_hand_plate, plate_size)
+def wrist_setup(camera: Camera, marker: MarkerSettings, kinematics: Kinematics, T_base_marker: np.ndarray) -> Setup:
+    """The wrist camera looks at a marker on the table."""
+    return Setup(camera, marker, T_hand_camera(kinematics), T_base_marker, on_hand=True)
 
 
 def T_hand_camera(kinematics: Kinematics) -> np.ndarray:

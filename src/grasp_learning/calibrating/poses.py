@@ -1,15 +1,15 @@
 """Where to bring a marker, or a camera that looks at one, so that the pictures tell most.
 
 Candidates are drawn at random where the camera sees the marker, kept where the arm can be without touching anything,
-and chosen one after the other by how much each adds to what the earlier ones tell (a D-optimal design). Random poses
-of the same number leave about twice the error.
+and chosen one after the other by how much each adds to what the earlier ones tell (a D-optimal design). As many
+random ones leave 1.7 times the standard deviation (20 of 200, the mean of 20 draws).
 """
 
 from dataclasses import dataclass
 from typing import List, Optional, Sequence, Tuple
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, field_validator
 from scipy.spatial.transform import Rotation
 
 from grasp_learning.calibrating.errors import TooFewViews
@@ -21,7 +21,6 @@ from grasp_learning.motion.collision import CollisionScene
 from grasp_learning.motion.kinematics import Kinematics
 
 _PRIOR_TURN, _PRIOR_SHIFT = 0.1, 0.05  # rad, m: what is known of the two poses beforehand
-_STRIP = 0.02  # m, around a plate whose mount is known roughly
 _FACING = np.diag([1.0, -1.0, -1.0])  # rotation of a marker that faces the camera upright
 
 
@@ -34,7 +33,8 @@ class PoseSettings(Settings):
         draws: how many are tried at most for these.
         distance: of the marker from the camera (m), least and most.
         tilt: largest angle between the marker's normal and the line of sight (rad).
-        border: share of the picture on each side in which no corner may be, since the camera's pose is known roughly.
+        window: part of the picture in which all corners must be (least u and v, most u and v, as shares of its width
+            and height): away from the edges, since the camera's pose is known roughly, and from what hides the marker.
         least_height: of the gripper over the table (m).
         clearance: of the arm from everything (m).
     """
@@ -44,9 +44,16 @@ class PoseSettings(Settings):
     draws: int = Field(6000, ge=100)
     distance: Tuple[float, float] = (0.45, 1.1)
     tilt: float = Field(0.8, gt=0, lt=1.3)
-    border: float = Field(0.12, ge=0, lt=0.4)
+    window: Tuple[float, float, float, float] = (0.12, 0.10, 0.88, 0.84)
     least_height: float = Field(0.12, ge=0)
     clearance: float = Field(0.02, ge=0)
+
+    @field_validator("window")
+    @classmethod
+    def _is_part(cls, value: Tuple[float, ...]) -> Tuple[float, ...]:
+        if not (0 <= value[0] < value[2] <= 1 and 0 <= value[1] < value[3] <= 1):
+            raise ValueError("expected least u, least v, most u, most v as shares, each between 0 and 1")
+        return value
 
 
 @dataclass(frozen=True)
@@ -66,8 +73,6 @@ class Setup:
         marker: the marker.
         T_mount_camera, T_carrier_marker: (4, 4), to some centimetres and degrees.
         on_hand: the hand carries the camera (mount is the hand, carrier the base); else the gripper carries the marker.
-        T_mount_plate, plate_size: (4, 4) middle and side (m) of a square plate that the hand holds before its camera,
-            in the plane z = 0 of its frame; None for none.
     """
 
     camera: Camera
@@ -75,8 +80,6 @@ class Setup:
     T_mount_camera: np.ndarray
     T_carrier_marker: np.ndarray
     on_hand: bool
-    T_mount_plate: Optional[np.ndarray] = None
-    plate_size: float = 0.0
 
     def T_base_link(self, T_camera_marker: np.ndarray) -> np.ndarray:
         """Where the hand or the gripper must be for the camera to see the marker so."""
@@ -86,18 +89,6 @@ class Setup:
     def T_mount_carrier(self, kinematics: Kinematics, q: np.ndarray) -> np.ndarray:
         """What the robot's kinematics tell of a posture (7,)."""
         return invert(kinematics.fk(q, "hand")) if self.on_hand else kinematics.fk(q)
-
-    def is_behind_plate(self, points_mount: np.ndarray) -> bool:
-        """Whether the plate, or a strip around it, hides one of the points (n, 3) from the camera."""
-        if self.T_mount_plate is None:
-            return False
-        T_plate_mount = invert(self.T_mount_plate)
-        eye = transform_points(T_plate_mount, self.T_mount_camera[:3, 3])
-        points = transform_points(T_plate_mount, points_mount)
-        crossing = points[(points[:, 2] < 0) != (eye[2] < 0)]
-        share = eye[2] / (eye[2] - crossing[:, 2])
-        hits = eye[:2] + share[:, None] * (crossing - eye)[:, :2]
-        return bool((np.abs(hits) < self.plate_size / 2 + _STRIP).all(axis=1).any())
 
     def corners(self, T_mount_carrier: np.ndarray) -> np.ndarray:
         """(4, 2) pixels of the marker's corners; NaN behind the camera."""
@@ -141,8 +132,7 @@ def choose_poses(
 
 def _draw(setup: Setup, settings: PoseSettings, rng: np.random.Generator) -> np.ndarray:
     """A random T_camera_marker (4, 4): anywhere in the picture, turned anyhow about its normal."""
-    size = np.array([setup.camera.width, setup.camera.height])
-    pixel = rng.uniform(settings.border, 1 - settings.border, 2) * size
+    pixel = rng.uniform(settings.window[:2], settings.window[2:]) * [setup.camera.width, setup.camera.height]
     ray = setup.camera.rays(pixel[None])[0]
     position = ray * rng.uniform(*settings.distance)
     axis, angle = rng.uniform(0, 2 * np.pi), settings.tilt * np.sqrt(rng.uniform())
@@ -167,18 +157,16 @@ def _posture(setup, kinematics, scene, T_base_link, table_z, settings, rng) -> O
         return None
     for q in kinematics.ik(T_base_gripper, rng=rng, attempts=2, max_solutions=2):
         free = scene.within_limits(q) and scene.clearance(q) > settings.clearance
-        if free and _is_seen(setup, kinematics, scene, q, settings.border):
+        if free and _is_seen(setup, kinematics, scene, q, settings.window):
             return q
     return None
 
 
-def _is_seen(setup: Setup, kinematics: Kinematics, scene: CollisionScene, q: np.ndarray, border: float) -> bool:
-    """Whether all corners of the marker are well inside the picture, and the arm hides none of them."""
+def _is_seen(setup: Setup, kinematics: Kinematics, scene: CollisionScene, q: np.ndarray, window) -> bool:
+    """Whether all corners of the marker are inside the picture's window, and the arm hides none of them."""
     T_mount_carrier = setup.T_mount_carrier(kinematics, q)
     share = setup.corners(T_mount_carrier) / [setup.camera.width, setup.camera.height]
-    if not ((share > border).all() and (share < 1 - border).all()):  # NaN is outside
-        return False
-    if setup.is_behind_plate(transform_points(T_mount_carrier @ setup.T_carrier_marker, setup.marker.corners)):
+    if not ((share > window[:2]).all() and (share < window[2:]).all()):  # NaN is outside
         return False
     T_base_mount = kinematics.fk(q, "hand") if setup.on_hand else np.eye(4)
     T_base_marker = T_base_mount @ T_mount_carrier @ setup.T_carrier_marker

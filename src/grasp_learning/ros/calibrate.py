@@ -120,8 +120,7 @@ class Calibrator:
         self._output = Path(settings.output)
         self._calibration = known_calibration(load_calibration(settings.start), self._output)
         robot = robot_model()
-        self._holds_plate = "kinect" in settings.steps
-        if self._holds_plate:
+        if not settings.touches_table and "kinect" in settings.steps:
             with_plate(robot, settings.arm, settings.mount.matrix, settings.marker)
         self._rng = np.random.default_rng([settings.seed, 3])
         self._confirmed = threading.Event()
@@ -212,9 +211,7 @@ class Calibrator:
         settings, cell = self._settings, self._cell
         self._step_aside()
         T_base_marker = locate_marker(cell, known.T_base_kinect.matrix, known.table.z, settings.table_marker)
-        plate = (settings.mount.matrix, settings.marker.plate_size) if self._holds_plate else ()
-        camera = cell.look("wrist").camera
-        setup = wrist_setup(camera, settings.table_marker, cell.kinematics, T_base_marker, *plate)
+        setup = wrist_setup(cell.look("wrist").camera, settings.table_marker, cell.kinematics, T_base_marker)
         solution = measure_camera(cell, "wrist", setup, known.table.z, settings.wrist, self._rng, rospy.loginfo)
         _say_std(f"the {settings.arm} wrist camera's mount", solution)
         moved, turned = pose_error(T_hand_camera(cell.kinematics), solution.T_mount_camera)
