@@ -40,6 +40,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     calibration = arguments.calibration or find_package_file("config/calibration/gazebo.yaml")
     bins = arguments.bins or find_package_file("config/bins/gazebo.yaml")
     try:
+        arguments.out.mkdir(parents=True, exist_ok=True)
         models = workcell_models(calibration, bins) + object_models()
         for model in models:
             write_model(arguments.out, model)

@@ -4,8 +4,6 @@ from pathlib import Path
 
 import numpy as np
 
-from grasp_learning.durable import write_atomically
-
 FILE_NAME = "unit_sphere.stl"
 RINGS, SEGMENTS = 12, 24  # an ellipsoid of 8 cm is at most 0.7 mm too small
 
@@ -38,6 +36,5 @@ def write_sphere(folder: Path) -> Path:
     facets["normal"], facets["corners"] = normals, triangles
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / FILE_NAME
-    content = bytes(80) + np.uint32(len(facets)).tobytes() + facets.tobytes()
-    write_atomically(path, path.with_suffix(".part"), content)
+    path.write_bytes(bytes(80) + np.uint32(len(facets)).tobytes() + facets.tobytes())
     return path
