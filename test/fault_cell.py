@@ -9,7 +9,7 @@ import os
 import signal
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Tuple
@@ -56,6 +56,7 @@ class Kind:
         begin: breaks something; when the robot told of it (s, wall clock). end: mends it.
         deadline: within which it must be noticed (s). 0 is by the wall clock; else it is over when it is so by both
             clocks, of which this machine may delay one.
+        deadline_at: phases with another deadline (s).
         delay: after the begin of the phase (s, robot's time).
         label_at: phases at which the label stands, and the next trial ends with the outcome.
     """
@@ -64,6 +65,7 @@ class Kind:
     begin: Callable[[], float]
     end: Callable[[], Any]
     deadline: float
+    deadline_at: Dict[str, float] = field(default_factory=dict)
     delay: float = 0.1
     label_at: Tuple[str, ...] = (PUT_BACK,)
 
@@ -224,7 +226,8 @@ class FaultCell:
             "frozen_camera": Kind("SENSOR_FAULT", *blind, MOTION + CAMERA, delay=0.0),
             # noticed when the gripper is to do or to say something; the SDK tries to reset it for 2 s
             "gripper_error": Kind("SENSOR_FAULT", robot.fail_gripper, robot.mend_gripper, MOTION + 2.0),
-            "killed_server": Kind("ROBOT_FAULT", self._kill, lambda: None, 0.0, label_at=()),
+            # nobody waits for it while the camera looks; then a server is looked for as long as ActionCaller does
+            "killed_server": Kind("ROBOT_FAULT", self._kill, lambda: None, 0.0, {"look": 5.0}, label_at=()),
         }
 
     def _kill(self) -> float:
@@ -291,7 +294,7 @@ class FaultCell:
             expected=["label", kind.outcome] if phase in kind.label_at else [kind.outcome],
             outcomes=["label" if outcome in LABELS else outcome for _, outcome, _ in ended],
             seconds=since_fault(min([ended[0][0], *retreats])),
-            limit=kind.deadline + GRACE,
+            limit=kind.deadline_at.get(phase, kind.deadline) + GRACE,
             stop=since_fault(late[-1] if late else fault) if kind.stops else None,
             stop_limit=kind.deadline + STOP,
             detail=ended[-1][2],
