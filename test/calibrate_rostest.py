@@ -18,7 +18,7 @@ from std_srvs.srv import Trigger
 from tf2_msgs.msg import TFMessage
 
 from grasp_learning.calibrating.solving import pose_error
-from grasp_learning.calibration import load_calibration
+from grasp_learning.calibration import load_calibration, pose_of, save_calibration
 from grasp_learning.geometry import Camera
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -26,7 +26,7 @@ CONFIG = ROOT / "config"
 TRUTH = CONFIG / "calibration" / "sim.yaml"
 START = CONFIG / "calibration" / "start.yaml"
 KINECT = Camera(1920, 1080, np.array([[1060.0, 0, 959.5], [0, 1060.0, 539.5], [0, 0, 1]]))
-DEADLINE = 200.0  # s, wall clock
+DEADLINE = 300.0  # s, wall clock
 
 
 def parameters(**changes):
@@ -77,15 +77,9 @@ class CalibrateTest(unittest.TestCase):
         """Wait for the end of a calibration that must succeed."""
         self.assertEqual(process.wait(DEADLINE), 0, said(process))
 
-    def test_calibrated_touched_and_checked(self):
-        self.calibrate_by_camera()
-        self.touch_the_table()
-        self.check_by_clicks()
-
-    def calibrate_by_camera(self):
-        with node(
-            "calibrate", parameters(output=str(self.output), steps="kinect,table,wrist", confirm=True)
-        ) as process:
+    def test_everything_is_measured_after_a_person_confirmed(self):
+        values = parameters(output=str(self.output), steps="kinect,table,wrist", confirm=True)
+        with node("calibrate", values) as process:
             rospy.wait_for_service("/calibrate/start", DEADLINE)
             time.sleep(1.0)
             self.assertNotIn("pose 1", said(process), "nothing moves before a person says so")
@@ -103,35 +97,39 @@ class CalibrateTest(unittest.TestCase):
         self.assertLess(found.age(), DEADLINE)
         self.assertEqual(set(found.residuals()), {"kinect", "table", "left_wrist"})
 
-    def touch_the_table(self):
-        before = load_calibration(self.output)
-        with node(
-            "calibrate", parameters(output=str(self.output), steps="table", table_by="touch", arm="right")
-        ) as process:
+    def test_a_touched_table_leaves_the_rest_of_the_file(self):
+        before = load_calibration(TRUTH)
+        self.output.parent.mkdir()
+        table = before.table.model_copy(update={"z": -0.12})
+        save_calibration(before.model_copy(update={"table": table}), self.output)
+        values = parameters(output=str(self.output), steps="table", table_by="touch", arm="right")
+        with node("calibrate", values) as process:
             self.finish(process)
         after = load_calibration(self.output)
         self.assertEqual(after.measured.table.method, "touch")
-        self.assertAlmostEqual(after.table.z, load_calibration(TRUTH).table.z, delta=0.004)
+        self.assertAlmostEqual(after.table.z, before.table.z, delta=0.004)
         self.assertEqual(after.T_base_kinect, before.T_base_kinect)
-        self.assertEqual(after.measured.kinect, before.measured.kinect)
 
-    def check_by_clicks(self):
+    def test_the_error_of_a_calibration_is_measured_by_clicks(self):
+        truth = load_calibration(TRUTH)
+        T = truth.T_base_kinect.matrix
+        T[:3, 3] += [0.012, -0.016, 0.0]  # 2 cm off
+        save_calibration(truth.model_copy(update={"T_base_kinect": pose_of(T)}), self.output)
         errors, transforms = [], []
         clicks = rospy.Publisher("/kinect2/hd/image_color_mouse_left", Point, queue_size=1)
-        values = {"calibration": str(self.output), "truth": str(TRUTH), "arm": "right", "cell": parameters()["cell"]}
-        with node("calibration_publisher", {"calibration": str(self.output)}), node(
-            "check_calibration", values
-        ) as process:
+        file = {"calibration": str(self.output)}
+        values = {**file, "truth": str(TRUTH), "arm": "right", "cell": parameters()["cell"]}
+        with node("calibration_publisher", file), node("check_calibration", values) as process:
             rospy.Subscriber("/check_calibration/error", Float64, errors.append)
             rospy.Subscriber("/tf_static", TFMessage, lambda message: transforms.extend(message.transforms))
             wait_until(lambda: clicks.get_num_connections() > 0, "the node listens to clicks")
-            u, v = KINECT.base_to_pixels([0.70, -0.25, -0.10], load_calibration(TRUTH).T_base_kinect.matrix)[0]
+            u, v = KINECT.base_to_pixels([0.70, -0.25, -0.10], truth.T_base_kinect.matrix)[0]
             clicks.publish(Point(u, 5.0, 0.0))  # far beyond the table
             wait_until(lambda: "does not show the table" in said(process), "a click beside the table is told")
             clicks.publish(Point(u, v, 0.0))
             wait_until(lambda: errors, "an error is measured")
             wait_until(lambda: transforms, "the calibration is published")
-        self.assertLess(errors[0].data, 0.005)
+        self.assertAlmostEqual(errors[0].data, 0.020, delta=0.005)
         self.assertEqual(transforms[0].header.frame_id, "base")
 
     def test_a_calibration_that_cannot_be_says_why(self):
