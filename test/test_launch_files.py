@@ -15,6 +15,7 @@ from grasp_learning.config import parse_settings
 from grasp_learning.ros.arm_executor import ArmExecutorSettings
 from grasp_learning.ros.baxter_sim import BaxterSimSettings
 from grasp_learning.ros.collector import PLANNERS, CollectorSettings
+from grasp_learning.ros.gazebo_world import GazeboWorldSettings
 from grasp_learning.ros.grasp_sampler import GraspSamplerSettings
 from grasp_learning.ros.roi_sampler import RoiSamplerSettings
 from grasp_learning.ros.trial_recorder import TrialRecorderSettings
@@ -32,6 +33,7 @@ COLLECTIONS = {
 SETTINGS = {
     "arm_executor": ArmExecutorSettings,
     "baxter_sim": BaxterSimSettings,
+    "gazebo_world": GazeboWorldSettings,
     "collector": CollectorSettings,
     "grasp_sampler": GraspSamplerSettings,
     "roi_sampler": RoiSamplerSettings,
@@ -40,6 +42,8 @@ SETTINGS = {
 }
 # packages that a lab has and a test does not, with what of their launch files is used
 ELSEWHERE = {
+    "baxter_description": {},
+    "baxter_gazebo": {"baxter_world.launch": ("gui", "headless", "load_robot_description")},
     "kinect2_bridge": {"kinect2_bridge.launch": ("base_name", "publish_tf")},
     "baxter_moveit_config": {
         "move_group.launch": ("allow_trajectory_execution",),
@@ -65,6 +69,14 @@ def packages_elsewhere(tmp_path, monkeypatch):
     path = [str(tmp_path), os.environ.get("ROS_PACKAGE_PATH", "")]
     monkeypatch.setenv("ROS_PACKAGE_PATH", os.pathsep.join(path))
     monkeypatch.setattr("roslaunch.substitution_args._rospack", None)  # it remembers which packages there are
+    # Gazebo's description is made by commands that take seconds
+    value_of = roslaunch.loader.Loader.param_value
+    monkeypatch.setattr(
+        "roslaunch.loader.Loader.param_value",
+        lambda self, verbose, name, kind, value, text, binary, command: (
+            command or value_of(self, verbose, name, kind, value, text, binary, command)
+        ),
+    )
 
 
 def load(file, *arguments):

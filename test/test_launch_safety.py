@@ -26,7 +26,7 @@ def parameters(tmp_path, **arguments):
 
 
 def test_a_real_robot_is_attended_and_slow_and_the_person_is_asked_first(tmp_path):
-    values = parameters(tmp_path, robot="baxter", arms="both", simulator="")
+    values = parameters(tmp_path, robot="baxter", arms="both")
     assert values["/collector/attended"] is True and values["/collector/confirm"] is True
     for arm in ("left", "right"):
         assert values[f"/{arm}/arm_executor/safety/attended"] is True
@@ -35,13 +35,13 @@ def test_a_real_robot_is_attended_and_slow_and_the_person_is_asked_first(tmp_pat
 
 
 def test_without_confirmation_a_real_robot_is_still_attended(tmp_path):
-    values = parameters(tmp_path, robot="baxter", arms="left", simulator="", confirm="false")
+    values = parameters(tmp_path, robot="baxter", arms="left", confirm="false")
     assert values["/collector/confirm"] is False and values["/collector/attended"] is True
     assert values["/left/arm_executor/safety/attended"] is True
 
 
 def test_nobody_attends_a_simulated_robot(tmp_path):
-    values = parameters(tmp_path, robot="sim", arms="right", simulator="/baxter_sim")
+    values = parameters(tmp_path, robot="sim", arms="right")
     assert values["/collector/attended"] is False and values["/collector/confirm"] is False
     assert values["/right/arm_executor/safety/attended"] is False
     assert values["/right/arm_executor/safety/speed_ratio"] == 1.0
