@@ -2,6 +2,7 @@
 
 import time
 import xmlrpc.client
+from datetime import datetime, timezone
 
 import pytest
 import rosbag
@@ -10,13 +11,28 @@ from harness import Launch, lines_of, wait_until
 pytest.importorskip("rospy")
 pytest.importorskip("grasp_learning.srv", reason="the workspace's messages are not built or not sourced")
 
+from grasp_learning.calibration import Calibration, load_calibration, save_calibration
+from grasp_learning.config import parse_settings
 from grasp_learning.robot_description import find_package_file
 from grasp_learning.storage import load_info
 
 pytestmark = pytest.mark.timeout(600)
 PATIENCE = 180  # s, for all nodes to come up on a busy machine, in real time
-CALIBRATION = find_package_file("config/calibration/sim.yaml")
 PARTS = ("kinect", "trajectory_server", "move_group")  # that run elsewhere or need hardware
+
+
+@pytest.fixture
+def calibration(tmp_path):
+    """The simulation's calibration as one that was measured today."""
+    date = datetime.now(timezone.utc).isoformat()
+    marker = {"arm": "left", "poses": 12, "used": 12, "rms_px": 0.3, "rms": 1e-3, "position_std": 1e-3}
+    measured = {
+        "kinect": {"date": date, **marker, "rotation_std": 1e-3},
+        "table": {"date": date, "method": "depth", "points": 1000, "rms": 1e-3, "tilt": 1e-3},
+    }
+    known = load_calibration(find_package_file("config/calibration/sim.yaml")).contents()
+    save_calibration(parse_settings(Calibration, {**known, "measured": measured}, "test"), tmp_path / "baxter.yaml")
+    return tmp_path / "baxter.yaml"
 
 
 @pytest.fixture
@@ -33,23 +49,25 @@ def start(tmp_path):
         one.close()
 
 
-def test_two_trials_on_a_robot_without_a_simulators_clock_and_services(start, tmp_path):
+def test_two_trials_on_a_robot_without_a_simulators_clock_and_services(start, tmp_path, calibration):
     begun = time.time()
     hardware = start("sim.launch", "clock:=wall", "speed:=1", "seed:=4")
     wait_until(lambda: hardware.node_pid("/baxter_sim"), PATIENCE, "the robot is up")
     assert "/clock" not in topics_of(hardware)
     left_out = [f"{part}:=false" for part in PARTS]
-    robot = start("baxter.launch", f"calibration:={CALIBRATION}", *left_out)
+    robot = start("baxter.launch", f"calibration:={calibration}", *left_out)
     data = tmp_path / "data"
     run = start(
         *("collect_random.launch", "robot:=baxter", "bringup:=false", "planner:=ompl", "trials:=2", "seed:=4"),
-        *(f"data:={data}", f"calibration:={CALIBRATION}"),
+        *(f"data:={data}", f"calibration:={calibration}"),
     )
 
     def asked(request):
         run.assert_running()
         return request in run.output
 
+    wait_until(lambda: asked("stand clear of the robot"), PATIENCE, "the first motion is to be allowed")
+    run.call("/collector/resume")
     for request, done in (("clear the table", "clear_table"), ("now lay the objects out", "scatter")):
         wait_until(lambda request=request: asked(request), PATIENCE, request)
         run.call(f"/baxter_sim/{done}", timeout=60)
