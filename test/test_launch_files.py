@@ -167,6 +167,14 @@ def test_a_real_robot_has_the_wall_clock_a_person_and_a_kinect_whose_picture_is_
     assert settings_of(simulated, "/left/arm_executor").held_service == "/baxter_sim/held"
 
 
+@pytest.mark.parametrize("check", ["false", "true"])
+@pytest.mark.parametrize("robot", ROBOTS)
+def test_a_calibration_publishes_no_transforms_but_those_that_it_checks(robot, check):
+    nodes = nodes_of(load("calibrate.launch", f"robot:={robot}", f"check:={check}"))
+    assert ("/calibration_publisher" in nodes) == (check == "true")
+    assert ("/check_calibration" in nodes, "/calibrate" in nodes) == (check == "true", check == "false")
+
+
 def test_tables_of_several_objects_need_a_simulator():
     config = load("clear_table.launch", "robot:=baxter", "planner:=ompl", "model:=m.safetensors", "data:=/d")
     with pytest.raises(ValueError, match="tables need a simulator, which lays the objects out and knows where they"):
