@@ -298,8 +298,9 @@ class CollectorTest(unittest.TestCase):
         self.addCleanup(service.shutdown)
         self.folder.mkdir()
         values = {"data": str(self.folder), "calibration": str(CALIBRATION), "trials": 6, "deadlines": QUICK}
+        values.update(simulator="/fake_sim", confirm=False)
         with mock.patch.object(rospy, "Service"):  # another test's collector has the names
-            collector = Collector(parse_settings(CollectorSettings, {**values, "confirm": False}, "test"))
+            collector = Collector(parse_settings(CollectorSettings, values, "test"))
         collector._check = lambda will_prepare: None  # there is no robot
         outcomes = iter(["ROBOT_FAULT", *["SUCCESS"] * 20])
 

@@ -19,13 +19,15 @@ import rospy
 from bag_samples import camera_info, compressed, picture
 from fake_baxter import FakeBaxter
 from fake_nodes import CALIBRATION, Node, StatusListener, wait_for
-from std_srvs.srv import Trigger
+from std_srvs.srv import Trigger, TriggerResponse
 
 from grasp_learning.execution.faults import SensorFault
 from grasp_learning.msg import ApproachActionFeedback, Grasp, PickActionFeedback, Region
 from grasp_learning.ros.calls import node_pid
 from grasp_learning.ros.camera_client import CameraTimeouts, FreshImage
 from grasp_learning.srv import (
+    PutBackObjects,
+    PutBackObjectsResponse,
     RecordTrial,
     RecordTrialResponse,
     SampleGrasp,
@@ -139,6 +141,10 @@ class FaultCell:
         rospy.Service("/roi_sampler/sample", SampleRegion, self._on_region)
         rospy.Service("/grasp_sampler/sample", SampleGrasp, self._on_grasp)
         rospy.Service("/trial_recorder/record", RecordTrial, self._on_record)
+        # the table is none of the faults' business
+        for name in ("roi_sampler/reset_background", "fault_sim/clear_table", "fault_sim/scatter"):
+            rospy.Service(f"/{name}", Trigger, lambda _: TriggerResponse(True, "done"))
+        rospy.Service("/fault_sim/put_back_objects", PutBackObjects, lambda _: PutBackObjectsResponse())
         self.status = StatusListener()
         self.kinds = self._kinds()
         self._folder = folder
@@ -156,6 +162,8 @@ class FaultCell:
             "calibration": str(CALIBRATION),
             "arms": "left",
             "trials": 0,
+            "simulator": "/fault_sim",
+            "exchange_after": 0,
             "attended": True,
             "confirm": True,
             "fault_pause": 0.05,
