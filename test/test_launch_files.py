@@ -42,8 +42,6 @@ SETTINGS = {
 }
 # packages that a lab has and a test does not, with what of their launch files is used
 ELSEWHERE = {
-    "baxter_description": {},
-    "baxter_gazebo": {"baxter_world.launch": ("gui", "headless", "load_robot_description")},
     "kinect2_bridge": {"kinect2_bridge.launch": ("base_name", "publish_tf")},
     "baxter_moveit_config": {
         "move_group.launch": ("allow_trajectory_execution",),
@@ -76,14 +74,6 @@ def packages_elsewhere(tmp_path, monkeypatch):
     path = [str(tmp_path), os.environ.get("ROS_PACKAGE_PATH", "")]
     monkeypatch.setenv("ROS_PACKAGE_PATH", os.pathsep.join(path))
     monkeypatch.setattr("roslaunch.substitution_args._rospack", None)  # it remembers which packages there are
-    # Gazebo's description is made by commands that take seconds
-    value_of = roslaunch.loader.Loader.param_value
-    monkeypatch.setattr(
-        "roslaunch.loader.Loader.param_value",
-        lambda self, verbose, name, kind, value, text, binary, command: (
-            command or value_of(self, verbose, name, kind, value, text, binary, command)
-        ),
-    )
 
 
 def load(file, *arguments):
