@@ -196,8 +196,9 @@ class Calibrator:
         touch, sign = self._settings.touch, 1.0 if self._settings.arm == "left" else -1.0
         points = []
         for x, y in touch.points:
-            self._cell.hover(x, sign * y, known.table.z + touch.height)
-            point = self._cell.touch_down(touch.height + touch.depth, touch.speed)
+            descent = touch.height + touch.depth
+            self._cell.hover(x, sign * y, known.table.z + touch.height, descent)
+            point = self._cell.touch_down(descent, touch.speed)
             if point is None:
                 raise NoTable(
                     f"nothing was felt at x {x:g}, y {sign * y:g} down to z {known.table.z - touch.depth:.3f} m: check "

@@ -141,15 +141,26 @@ class RosCell(Cell):
         """
         return self._depth.grab()
 
-    def hover(self, x: float, y: float, z: float) -> None:
+    def hover(self, x: float, y: float, z: float, descent: float = 0.0) -> None:
         """Bring the fingertips to a point (base frame, m), pointing down, whichever way they close.
+
+        Args:
+            descent: which a :meth:`touch_down` from there can do (m).
 
         Raises:
             Unreachable, PlanningFailed: there is no way.
             StepError: the robot failed.
         """
         poses = [top_down_pose(x, y, z, yaw) for yaw in _YAWS]
-        self._move(PlanRequest(self._arm.q(), goal_poses=poses, other_arm=self._arm.other_q()))
+        other = self._arm.other_q()
+        lowered = self._lowered(descent)
+        check = (lambda q: lowered.plan_straight(self._down(q, descent)).ok) if descent else None
+        self._move(PlanRequest(self._arm.q(), goal_poses=poses, other_arm=other, goal_check=check))
+
+    def _down(self, start: np.ndarray, depth: float, speed: Optional[float] = None) -> StraightRequest:
+        goal = self.kinematics.fk(start)
+        goal[2, 3] -= depth
+        return StraightRequest(start, goal, self._arm.other_q(), speed)
 
     def touch_down(self, depth: float, speed: float) -> Optional[np.ndarray]:
         """Go straight down by at most a depth (m) at a speed (m/s) until something holds the hand, and back.
@@ -161,15 +172,12 @@ class RosCell(Cell):
             Unreachable: the arm cannot go straight down.
             StepError: the robot failed.
         """
-        start, other = self._arm.q(), self._arm.other_q()
-        goal = self.kinematics.fk(start)
-        goal[2, 3] -= depth
-        planner = self._lowered(depth)
-        down = _planned(planner.plan_straight(StraightRequest(start, goal, other, speed)))
+        start, planner = self._arm.q(), self._lowered(depth)
+        down = _planned(planner.plan_straight(self._down(start, depth, speed)))
         contact = _Touch(self._arm.vertical_force, self._settings.streaming, self.kinematics, self._arm.q)
         self._arm.follow(down, contact)
         q = self._arm.q()
-        back = planner.plan_straight(StraightRequest(q, self.kinematics.fk(start), other, speed))
+        back = planner.plan_straight(StraightRequest(q, self.kinematics.fk(start), self._arm.other_q(), speed))
         self._arm.follow(_planned(back))
         return contact.point
 
