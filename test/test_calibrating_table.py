@@ -68,7 +68,7 @@ def test_what_is_no_table_is_an_error():
 
 
 def test_touched_points_give_height_and_tilt():
-    points = np.array([(0.6, 0.15, -0.101), (0.85, 0.15, -0.101), (0.7, 0.45, -0.101)])
+    points = np.array([(0.6, 0.15, -0.101), (0.78, 0.15, -0.101), (0.7, 0.45, -0.101)])
     plane = plane_from_points(points, TABLE)
     assert plane.z == pytest.approx(-0.101) and plane.tilt == pytest.approx(0.0, abs=1e-9) and plane.points == 3
     tilted = points @ transform(Rotation.from_euler("x", 0.02).as_matrix(), [0, 0, 0])[:3, :3].T

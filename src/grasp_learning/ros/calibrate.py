@@ -58,7 +58,7 @@ class TouchSettings(Settings):
         beyond: how far the fingertips reach beyond the point between them that the robot calls its endpoint (m).
     """
 
-    points: List[Tuple[float, float]] = Field([(0.60, 0.15), (0.85, 0.15), (0.70, 0.45)], min_length=3)
+    points: List[Tuple[float, float]] = Field([(0.60, 0.15), (0.78, 0.15), (0.70, 0.45)], min_length=3)
     height: float = Field(0.08, gt=0)
     depth: float = Field(0.05, gt=0)
     speed: float = Field(0.03, gt=0, le=0.2)
