@@ -117,9 +117,11 @@ class CollectorTest(unittest.TestCase):
         self.assertTrue((self.folder / "contact_sheet.png").exists())
 
     def test_a_second_run_goes_on_with_the_numbers(self):
-        self.assertEqual(self.start(trials=1).wait(), 0)
+        first = self.start(trials=1)
+        self.assertEqual(first.wait(), 0, first.output)
+        self.assertIn("FINISHED: 1 trials recorded in this run (1 FAILURE), 1 in", first.output)
         again = self.start(recorder=False, trials=2)
-        self.assertEqual(again.wait(), 0)
+        self.assertEqual(again.wait(), 0, again.output)
         self.assertIn(f"FINISHED: 2 trials recorded in this run (2 FAILURE), 3 in {self.folder}", again.output)
 
     def test_ctrl_c_ends_a_pick_under_way(self):

@@ -210,8 +210,15 @@ class Node:
         return code
 
     def close(self) -> None:
-        """End it if it still runs."""
-        if self.process.poll() is None:
+        """End it if it still runs.
+
+        In good order, so that it leaves the master: of a killed node the master keeps the address, and when another
+        node of that name comes it ends whichever process has that port by then.
+        """
+        self.process.terminate()
+        try:
+            self.process.wait(DEADLINE)
+        except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait(DEADLINE)
         self._reader.join(DEADLINE)
