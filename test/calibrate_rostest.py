@@ -36,8 +36,8 @@ def parameters(**changes):
     values["cell"].update(settle=0.2, motion={"speed_factor": 0.8})
     for camera in ("kinect", "wrist"):
         values[camera].update(pictures=1, spare=8)
-        # some of them may be seen while the arm still settles: 12 have to agree
-        values[camera]["poses"].update(count=16, candidates=60)
+        # 12 have to agree
+        values[camera]["poses"].update(count=13, candidates=60)
     return {**values, "start": str(START), "seed": 0, "confirm": False, **changes}
 
 

@@ -210,3 +210,12 @@ def test_an_arm_hides_what_is_behind_it_and_nothing_else():
     kinematics = Kinematics(ROBOT, "left")
     held = kinematics.fk(NEUTRAL)[:3, 3]
     assert not scene.hides(NEUTRAL, held + [0.0, 0.0, 0.5] + [0.3, 0.0, 0.0], held)
+
+
+def test_the_other_arm_hides_too():
+    scene = CollisionScene(ROBOT, "left", TABLE, NEUTRAL)
+    hand = Kinematics(ROBOT, "right").fk(NEUTRAL)[:3, 3]
+    eye = np.array([0.2, 0.0, 0.9])
+    wrist = hand + [0.0, 0.0, 0.25]
+    assert scene.hides(NEUTRAL, eye, eye + 1.3 * (wrist - eye))
+    assert not CollisionScene(ROBOT, "left", TABLE).hides(NEUTRAL, eye, eye + 1.3 * (wrist - eye))

@@ -40,10 +40,10 @@ class MeasureSettings(Settings):
     steady: float = Field(2.0, gt=0)
 
 
-# The wrist camera is nearer to its marker, and its pose is known better beforehand. The gripper, and a plate that it
-# may still hold, fill the upper quarter of its picture.
+# The wrist camera is nearer to its marker, and its pose is known better beforehand. The fingers fill the upper two
+# fifths of its picture.
 WRIST_POSES = PoseSettings(
-    count=18, distance=(0.25, 0.45), tilt=0.6, window=(0.03, 0.28, 0.97, 0.97), least_height=0.10
+    count=18, distance=(0.25, 0.45), tilt=0.6, window=(0.03, 0.44, 0.97, 0.97), least_height=0.10
 )
 WRIST_SETTINGS = MeasureSettings(poses=WRIST_POSES, spare=12)
 

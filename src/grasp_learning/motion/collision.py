@@ -107,7 +107,9 @@ class CollisionScene:
         self._is_tool &= self._link_of >= 0
         self._is_table = np.array([name == TABLE for name in self._names])
         self._is_wall = np.array([name == WALL for name in self._names])
-        self._model.geom_group[(self._link_of >= 0) & ~self._is_tool] = _HIDING_GROUP
+        opposite = "right_" if self.side == "left" else "left_"
+        others = np.array([name.startswith(opposite) for name in self._names])
+        self._model.geom_group[((self._link_of >= 0) & ~self._is_tool) | others] = _HIDING_GROUP
 
     def set_other_arm(self, q: Sequence[float]) -> None:
         """Move the other arm, which must have been part of the scene when it was made."""
@@ -181,7 +183,10 @@ class CollisionScene:
         return sorted(deepest, key=deepest.get) + [f"{self._chain[i]} beyond its joint limit" for i in outside]
 
     def hides(self, q: Sequence[float], eye: np.ndarray, point: np.ndarray) -> bool:
-        """Whether the arm, from the shoulder to the wrist, is between an eye (3,) and a point (3,) (base frame, m)."""
+        """Whether the arm, from shoulder to wrist, or the other arm is between an eye (3,) and a point (3,).
+
+        Both in the base frame (m).
+        """
         self._data.qpos[:7] = q
         mujoco.mj_kinematics(self._model, self._data)
         groups = np.zeros(mujoco.mjNGROUP, np.uint8)
