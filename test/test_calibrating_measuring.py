@@ -83,7 +83,7 @@ def test_the_wrist_cameras_mount_is_that_of_the_description(kinect, cell):
     solution = measure_camera(cell, "wrist", setup, START.table.z, settings, np.random.default_rng(0), said.append)
     assert sum("seen" in line for line in said[:13]) >= 12, "the fingers and the plate hide no marker"
     position, angle = pose_error(solution.T_mount_camera, T_hand_camera(cell.kinematics))
-    assert position < 0.002 and np.degrees(angle) < 0.2
+    assert solution.used.all() and position < 0.002 and np.degrees(angle) < 0.2
 
 
 def test_a_marker_that_is_never_seen_is_an_error_that_says_why(cell):

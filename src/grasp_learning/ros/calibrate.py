@@ -37,7 +37,7 @@ from grasp_learning.calibration import (
     save_calibration,
 )
 from grasp_learning.config import ConfigError, Settings, parse_settings
-from grasp_learning.execution.faults import Cancelled, StepError
+from grasp_learning.execution.faults import Cancelled, PlanningFailed, StepError, Unreachable
 from grasp_learning.robot_description import NEUTRAL
 from grasp_learning.ros.calibration_cell import CellSettings, RosCell
 from grasp_learning.ros.calls import Deadline
@@ -149,6 +149,10 @@ class Calibrator:
                 self._calibration = steps[name](self._calibration)
                 save_calibration(self._calibration, self._output)
         rospy.loginfo("wrote %s", self._output)
+        try:
+            self._step_aside()  # the other arm may be the one that checks
+        except (Unreachable, PlanningFailed) as error:
+            rospy.logwarn("the arm stays where it is: %s", error)
         return self._calibration
 
     def _confirm(self) -> None:
