@@ -142,13 +142,13 @@ class CalibrateTest(unittest.TestCase):
         impossible = parameters(output=str(self.output), start=str(start), steps="kinect")
         impossible["kinect"]["poses"]["draws"] = 100
         with node("calibrate", impossible) as process:
-            self.assertEqual(process.wait(DEADLINE), 1)
+            self.assertEqual(process.wait(DEADLINE), 1, said(process))
             self.assertIn("check the rough pose of the camera", said(process))
         with node("calibrate", parameters(output=str(self.output), steps="kinect,table", table_by="touch")) as process:
-            self.assertEqual(process.wait(DEADLINE), 1)
+            self.assertEqual(process.wait(DEADLINE), 1, said(process))
             self.assertIn("plate is in the way", said(process))
         with node("calibrate", parameters(output=str(self.output), confirm=True, confirm_timeout=0.5)) as process:
-            self.assertEqual(process.wait(DEADLINE), 1)
+            self.assertEqual(process.wait(DEADLINE), 1, said(process))
             self.assertIn("nobody confirmed", said(process))
         self.assertFalse(self.output.exists())
 

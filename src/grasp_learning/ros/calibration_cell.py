@@ -19,7 +19,7 @@ from grasp_learning.motion.planner import PlanRequest, StraightRequest, create_p
 from grasp_learning.motion.robot_model import RobotModel
 from grasp_learning.motion.settings import MotionSettings
 from grasp_learning.robot_description import arm_joints
-from grasp_learning.ros.camera_client import JOINT_STATES, CameraTimeouts, Frame, FreshImage, JointWatch
+from grasp_learning.ros.camera_client import JOINT_STATES, CameraTimeouts, Frame, FreshImage, grab_with_joints
 from grasp_learning.ros.clock import RosClock
 from grasp_learning.ros.feeds import JointFeed
 from grasp_learning.trial import Outcome
@@ -197,9 +197,7 @@ class RosCell(Cell):
 
     def _look(self, camera: FreshImage):
         """A picture, and the arm's joints (7,) at its time."""
-        with JointWatch(JOINT_STATES, self._settings.camera) as watch:
-            frame = camera.grab(joints=watch)
-            positions = watch.at(frame.stamp)
+        frame, positions = grab_with_joints(camera, self._settings.camera)
         names = arm_joints(self.side)
         missing = [name for name in names if name not in positions]
         if missing:

@@ -7,7 +7,7 @@ it was asked for may show an arm or an object where it no longer is.
 import threading
 from collections import deque
 from dataclasses import dataclass
-from typing import Callable, Deque, Dict, List, Optional
+from typing import Callable, Deque, Dict, List, Optional, Tuple
 
 import numpy as np
 import rospy
@@ -21,6 +21,7 @@ from grasp_learning.ros import conversions
 from grasp_learning.ros.calls import Deadline
 
 JOINT_STATES = "robot/joint_states"
+_TRIES = 3  # a busy computer drops joint states
 _BUFFER = 2**25  # bytes; with rospy's default of 64 KiB a queue of one still yields old pictures
 
 
@@ -277,9 +278,9 @@ class JointWatch:
         self._subscriber.unregister()
 
     def covers(self, stamp: float) -> bool:
-        """Whether joint states have been coming since a stamp (s), or just after it."""
+        """Whether joint states have been coming since a stamp (s), or so soon after it that one is near it for sure."""
         try:
-            return self._states[0].header.stamp.to_sec() <= stamp + self._max_gap
+            return self._states[0].header.stamp.to_sec() <= stamp + self._max_gap / 2
         except IndexError:
             return False
 
@@ -319,3 +320,27 @@ class JointWatch:
             return self._states[-1].header.stamp.to_sec()
         except IndexError:
             return -np.inf
+
+
+def grab_with_joints(
+    camera: FreshImage, timeouts: CameraTimeouts, not_before: Optional[float] = None
+) -> Tuple[Frame, Dict[str, float]]:
+    """A fresh picture, and the joint positions (rad or m) by name at its time.
+
+    A picture whose joint states got lost on the way is taken again.
+
+    Args:
+        not_before: as for :meth:`FreshImage.grab`.
+
+    Raises:
+        SensorFault: as of :meth:`FreshImage.grab` and :meth:`JointWatch.at`.
+    """
+    for attempt in range(_TRIES):
+        with JointWatch(JOINT_STATES, timeouts) as watch:
+            frame = camera.grab(not_before, watch)
+            try:
+                return frame, watch.at(frame.stamp)
+            except StaleImage:
+                if attempt == _TRIES - 1:
+                    raise
+    raise AssertionError("never reached")

@@ -40,7 +40,7 @@ from grasp_learning.config import ConfigError, Settings, parse_settings
 from grasp_learning.execution.faults import SensorFault
 from grasp_learning.regions import RegionFinder, RegionSettings, sample_region
 from grasp_learning.ros import conversions
-from grasp_learning.ros.camera_client import JOINT_STATES, CameraTimeouts, Frame, FreshImage, JointWatch
+from grasp_learning.ros.camera_client import CameraTimeouts, Frame, FreshImage, grab_with_joints
 from grasp_learning.ros.node_setup import private_parameters, robot_model, workcell_calibration
 from grasp_learning.seeding import Draws
 from grasp_learning.silhouette import Silhouette, UnknownPose
@@ -125,9 +125,7 @@ class RoiSampler:
 
     def _look(self, not_before: Optional[float] = None) -> Tuple[Frame, np.ndarray]:
         """A fresh picture, and the mask of the arms at its time."""
-        with JointWatch(JOINT_STATES, self._settings.timeouts) as watch:
-            frame = self._kinect.grab(not_before, watch)
-            joints = watch.at(frame.stamp)
+        frame, joints = grab_with_joints(self._kinect, self._settings.timeouts, not_before)
         pose = self._calibration.T_base_kinect.matrix
         return frame, self._silhouette.mask(joints, frame.camera, pose, self._settings.regions.arm_margin)
 

@@ -9,7 +9,7 @@ import rospy
 from grasp_learning.execution.faults import SensorFault
 from grasp_learning.motion.kinematics import Kinematics
 from grasp_learning.motion.robot_model import RobotModel
-from grasp_learning.ros.camera_client import JOINT_STATES, CameraTimeouts, Frame, FreshImage, JointWatch
+from grasp_learning.ros.camera_client import JOINT_STATES, CameraTimeouts, Frame, FreshImage, grab_with_joints
 
 
 class WristCamera:
@@ -32,9 +32,7 @@ class WristCamera:
         Raises:
             SensorFault: no picture or no joint states within the deadline; the message names the topic and a remedy.
         """
-        with JointWatch(JOINT_STATES, self._timeouts) as watch:
-            frame = self._pictures.grab(joints=watch)
-            joints = watch.at(frame.stamp)
+        frame, joints = grab_with_joints(self._pictures, self._timeouts)
         names = self._kinematics.joint_names
         missing = [name for name in names if name not in joints]
         if missing:
