@@ -150,6 +150,11 @@ class CalibrateTest(unittest.TestCase):
         with node("calibrate", parameters(output=str(self.output), confirm=True, confirm_timeout=0.5)) as process:
             self.assertEqual(process.wait(DEADLINE), 1, said(process))
             self.assertIn("nobody confirmed", said(process))
+        moveit = parameters(output=str(self.output))
+        moveit["cell"].update(planner="moveit", startup_timeout=1.0)
+        with node("calibrate", moveit) as process:
+            self.assertEqual(process.wait(DEADLINE), 1, said(process))
+            self.assertRegex(said(process), "FATAL.*(needs moveit_commander|get_planning_scene did not answer)")
         self.assertFalse(self.output.exists())
 
 

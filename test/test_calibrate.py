@@ -90,7 +90,20 @@ def test_the_launch_file_gives_the_nodes_what_they_need():
     assert values["/baxter_sim/marker"] == "" and "/calibrate/steps" not in values
 
 
-def test_on_a_real_robot_a_person_confirms_and_no_truth_isknown_calibration():
+@pytest.mark.parametrize("check", ["true", "false"])
+def test_the_planner_is_the_robots_own_or_the_one_that_is_asked_for(check):
+    name, model = ("check_calibration", CheckSettings) if check == "true" else ("calibrate", CalibrateSettings)
+    for arguments, planner in (
+        (["robot:=sim"], "ompl"),
+        (["robot:=baxter", "bringup:=false"], "moveit"),
+        (["robot:=baxter", "bringup:=false", "planner:=ompl"], "ompl"),
+        (["robot:=sim", "planner:=moveit"], "moveit"),
+    ):
+        values = dumped(f"check:={check}", *arguments)
+        assert parse_settings(model, nested(values, f"/{name}/"), "launch").cell.planner == planner
+
+
+def test_on_a_real_robot_a_person_confirms_and_no_truth_is_known():
     values = dumped("robot:=baxter", "bringup:=false")
     settings = parse_settings(CalibrateSettings, nested(values, "/calibrate/"), "launch")
     assert settings.confirm and settings.output.endswith("config/calibration/baxter.yaml")

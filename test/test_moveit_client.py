@@ -127,6 +127,21 @@ def test_obstacles_that_are_not_confirmed_in_time_are_named(moveit):
         connect(settings=HASTY)
 
 
+def test_what_is_shown_already_is_not_sent_again_but_what_failed_is(moveit):
+    client = connect(settings=HASTY)
+    moveit.objects["grasp_learning/table"] = "as it was sent"
+    client.show([BOX])
+    assert moveit.objects["grasp_learning/table"] == "as it was sent"
+    lower = Box("table", (0.7, 0.0, -0.2), BOX.size)
+    moveit.running = False
+    for _ in range(2):
+        with pytest.raises(MoveItUnavailable):
+            client.show([lower])
+    moveit.running = True
+    client.show([lower])
+    assert matrix(moveit.objects["grasp_learning/table"].primitive_poses[0])[2, 3] == pytest.approx(-0.2)
+
+
 # --- plans ------------------------------------------------------------------------------------------------------------
 
 

@@ -75,6 +75,23 @@ def test_table_bins_and_wall_are_shown_to_moveit():
     assert [box.name for box in group.obstacles] == ["table"]
 
 
+def test_planners_of_two_tables_share_a_move_group():
+    # a calibration goes down to a table whose height it does not know as if it were lower
+    upper, group = make(through(NEUTRAL, NEAR))
+    lower_table = TABLE.model_copy(update={"z": TABLE.z - 0.05})
+    lower = MoveItPlanner(ROBOT, "left", SETTINGS, lower_table, (), 0, group)
+
+    def height():
+        (table,) = (box for box in group.obstacles if box.name == "table")
+        return table.center[2] + table.size[2] / 2
+
+    for planner, z in ((upper, TABLE.z), (lower, lower_table.z), (upper, TABLE.z)):
+        assert plan(planner).ok
+        assert height() == pytest.approx(z)
+        planner.plan_straight(StraightRequest(NEUTRAL, planner.kinematics.fk(NEAR), NEUTRAL))
+        assert height() == pytest.approx(z)
+
+
 def test_a_move_group_that_hardly_looks_at_its_edges_is_refused_with_the_remedy():
     with pytest.raises(
         MoveItUnavailable, match=r"every 1\.56 rad .* is 0\.05\); start it by launch/moveit\.launch"

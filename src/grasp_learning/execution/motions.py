@@ -101,13 +101,13 @@ class Motions:
         Args:
             speed: of the fingertips, at most (m/s).
         """
-        return self._checked(self._straight(q, offset, other, speed))
+        return planned(self._straight(q, offset, other, speed))
 
     def rise(self, q: np.ndarray, height: float, least: float, other: np.ndarray, speed: float):
         """A straight motion up by a height (m), or as far as the arm can go if that is at least `least` (m)."""
         result = self._straight(q, (0.0, 0.0, height), other, speed)
         if result.outcome is not Outcome.UNREACHABLE:
-            return self._checked(result)
+            return planned(result)
         # short of where something touches, so that the next plan has room to begin
         reached = result.reached - END_MARGIN
         if reached < least:
@@ -175,7 +175,7 @@ class Motions:
         return self._on_the_clock(lambda: self._planner.plan_straight(request))
 
     def _plan(self, request: PlanRequest):
-        return self._checked(self._on_the_clock(lambda: self._planner.plan(request)))
+        return planned(self._on_the_clock(lambda: self._planner.plan(request)))
 
     def _on_the_clock(self, work: Callable[[], PlanResult]) -> PlanResult:
         begin = time.monotonic()
@@ -184,10 +184,16 @@ class Motions:
         finally:
             self.planning_time += time.monotonic() - begin
 
-    def _checked(self, result: PlanResult) -> Trajectory:
-        if not result.ok:
-            raise _FAULTS.get(result.outcome, PlanningFailed)(result.message)
-        return result.trajectory
+
+def planned(result: PlanResult) -> Trajectory:
+    """The motion of a plan.
+
+    Raises:
+        Unreachable, PlanningFailed, RobotFault: there is none, by its outcome.
+    """
+    if not result.ok:
+        raise _FAULTS.get(result.outcome, PlanningFailed)(result.message)
+    return result.trajectory
 
 
 def bin_boxes(bins: Bins) -> List[Box]:

@@ -39,7 +39,10 @@ class MoveGroup(abc.ABC):
 
     @abc.abstractmethod
     def show(self, obstacles: Sequence[Box]) -> None:
-        """Put obstacles into the planning scene, in place of what has their names, and keep them there."""
+        """Put obstacles into the planning scene, in place of all that were shown before, and keep them there.
+
+        Costs nothing where they are what was shown last.
+        """
 
     @abc.abstractmethod
     def edge_fraction(self) -> float:

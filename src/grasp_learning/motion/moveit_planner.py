@@ -47,7 +47,7 @@ class MoveItPlanner(ScenePlanner):
     Where no other arm is given, MoveIt takes it where it measures it.
 
     Args:
-        move_group: the way to MoveIt's node.
+        move_group: the way to MoveIt's node; planners for several tables may share it.
 
     Raises:
         MoveItUnavailable: it does not answer, or checks edges more coarsely than the settings allow.
@@ -66,10 +66,10 @@ class MoveItPlanner(ScenePlanner):
         super().__init__(robot, side, settings, table, boxes, seed)
         self._move_group = move_group
         self._check_edges()
-        obstacles = [*boxes] if table is None else [table_box(table), *boxes]
+        self._obstacles = [*boxes] if table is None else [table_box(table), *boxes]
         if settings.wall_margin is not None:
-            obstacles.append(wall_box(settings.wall_margin))
-        move_group.show(obstacles)
+            self._obstacles.append(wall_box(settings.wall_margin))
+        move_group.show(self._obstacles)
 
     def _check_edges(self) -> None:
         """Refuse a move_group whose paths would mostly fail the check here: its default looks every 1.5 rad."""
@@ -93,6 +93,7 @@ class MoveItPlanner(ScenePlanner):
                 break
             goal = goals[count % len(goals)]
             try:
+                self._move_group.show(self._obstacles)
                 answer = self._move_group.plan(start, goal, request.other_arm, seconds)
             except MoveItUnavailable as error:
                 return PlanResult(Outcome.ROBOT_FAULT, str(error), times=times)
@@ -133,6 +134,7 @@ class MoveItPlanner(ScenePlanner):
         if length < 1e-6:
             return timed_line(self, start[None], np.zeros(1), request.tip_speed, times)
         try:
+            self._move_group.show(self._obstacles)
             answer = self._move_group.straight(start, goal, request.other_arm, self.settings.straight_step)
             joints, travel = self._along(start, answer.joints, T_start, goal)
         except MoveItUnavailable as error:

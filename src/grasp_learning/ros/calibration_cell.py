@@ -1,7 +1,7 @@
 """An arm, the Kinect and a wrist camera over ROS, for a calibration: slow planned motions, pictures at rest."""
 
 import time
-from typing import Callable, Optional
+from typing import Callable, Literal, Optional
 
 import numpy as np
 import rospy
@@ -11,21 +11,23 @@ from grasp_learning.calibrating.measuring import Cell, Picture
 from grasp_learning.calibration import Table
 from grasp_learning.config import Settings
 from grasp_learning.execution.arm import Arm, ArmSettings, Contact
-from grasp_learning.execution.faults import Cancelled, PlanningFailed, RobotFault, SensorFault, Unreachable
+from grasp_learning.execution.faults import Cancelled, RobotFault, SensorFault
 from grasp_learning.execution.hand import bounded
+from grasp_learning.execution.motions import planned
 from grasp_learning.geometry import top_down_pose
 from grasp_learning.motion.collision import CollisionScene
-from grasp_learning.motion.planner import PlanRequest, StraightRequest, create_planner
+from grasp_learning.motion.move_group import MoveItUnavailable
+from grasp_learning.motion.planner import Planner, PlanRequest, StraightRequest, create_planner
 from grasp_learning.motion.robot_model import RobotModel
 from grasp_learning.motion.settings import MotionSettings
 from grasp_learning.robot_description import arm_joints
 from grasp_learning.ros.camera_client import JOINT_STATES, CameraTimeouts, Frame, FreshImage, grab_with_joints
 from grasp_learning.ros.clock import RosClock
 from grasp_learning.ros.feeds import JointFeed
+from grasp_learning.ros.moveit_client import MoveItClient
 from grasp_learning.trial import Outcome
 
 KINECT = "kinect2/hd"
-_FAULTS = {Outcome.UNREACHABLE: Unreachable, Outcome.PLANNING_FAILED: PlanningFailed}
 _YAWS = np.pi * np.arange(8) / 8  # of a gripper that points down
 _TRIES = 3  # EST is random: another search may find what the last one did not
 
@@ -34,6 +36,7 @@ class CellSettings(Settings):
     """How the arm moves and is watched.
 
     Attributes:
+        planner: ompl or moveit.
         cross_middle: the arm may reach over to the other side; else ``motion.wall_margin`` holds.
         settle: an arm that arrived rests for so long before a picture (s).
         sdk_timeout: for enabling the robot (s, wall clock).
@@ -43,6 +46,7 @@ class CellSettings(Settings):
         camera: deadlines of pictures.
     """
 
+    planner: Literal["ompl", "moveit"] = "ompl"
     cross_middle: bool = True
     settle: float = Field(0.5, ge=0)
     sdk_timeout: float = Field(20.0, gt=0)
@@ -66,15 +70,14 @@ class RosCell(Cell):
         seed: of the planner.
 
     Raises:
-        RobotFault: the robot is not found within the startup timeout.
+        ConfigError: the planner is not installed.
+        RobotFault: the robot, or MoveIt's node where it plans, is not found within the startup timeout.
     """
 
     def __init__(self, side: str, robot: RobotModel, table: Table, settings: CellSettings, seed: int):
         self.side, self._settings = side, settings
-        motion = settings.motion.model_copy(update={"wall_margin": None}) if settings.cross_middle else settings.motion
-        self._planner = create_planner("ompl", robot, side, motion, table, (), seed)
-        # straight down only: nothing else may be planned as if the table were lower
-        self._lowered = lambda by: create_planner("ompl", robot, side, motion, _lower(table, by), (), seed)
+        self._make_planner = self._planners(robot, seed)
+        self._table, self._planner = table, self._make_planner(table)
         self.kinematics = self._planner.kinematics
         timeouts, wrist = settings.camera, f"cameras/{side}_hand_camera"
         color, info = f"{KINECT}/image_color", f"{KINECT}/camera_info"
@@ -84,6 +87,22 @@ class RosCell(Cell):
         }
         self._depth = FreshImage(color, info, f"{KINECT}/image_depth_rect", timeouts)
         self._connect()
+
+    def _planners(self, robot: RobotModel, seed: int) -> Callable[[Table], Planner]:
+        """What makes a planner over a table."""
+        settings, move_group = self._settings, None
+        motion = settings.motion.model_copy(update={"wall_margin": None}) if settings.cross_middle else settings.motion
+        if settings.planner == "moveit":
+            rospy.loginfo("waiting for move_group")
+            move_group = _of_moveit(lambda: MoveItClient(self.side, motion.moveit, settings.startup_timeout))
+        more = ((), seed, move_group)
+        return lambda table: _of_moveit(
+            lambda: create_planner(settings.planner, robot, self.side, motion, table, *more)
+        )
+
+    def _lowered(self, by: float) -> Planner:
+        """For straight down only: nothing else may be planned as if the table were lower (m)."""
+        return self._make_planner(self._table.model_copy(update={"z": self._table.z - by}))
 
     def _connect(self) -> None:
         # imported here: the SDK reads the robot's parameters on import
@@ -173,12 +192,12 @@ class RosCell(Cell):
             StepError: the robot failed.
         """
         start, planner = self._arm.q(), self._lowered(depth)
-        down = _planned(planner.plan_straight(self._down(start, depth, speed)))
+        down = planned(planner.plan_straight(self._down(start, depth, speed)))
         contact = _Touch(self._arm.vertical_force, self._settings.streaming, self.kinematics, self._arm.q)
         self._arm.follow(down, contact)
         q = self._arm.q()
         back = planner.plan_straight(StraightRequest(q, self.kinematics.fk(start), self._arm.other_q(), speed))
-        self._arm.follow(_planned(back))
+        self._arm.follow(planned(back))
         return contact.point
 
     def endpoint(self) -> np.ndarray:
@@ -192,7 +211,7 @@ class RosCell(Cell):
             result = self._planner.plan(request)
             if result.outcome is not Outcome.PLANNING_FAILED or attempt == _TRIES - 1:
                 break
-        self._arm.follow(_planned(result))
+        self._arm.follow(planned(result))
         self._arm.rest(self._settings.settle)
 
     def _look(self, camera: FreshImage):
@@ -227,19 +246,16 @@ class _Touch(Contact):
         return felt
 
 
-def _lower(table: Table, by: float) -> Table:
-    return table.model_copy(update={"z": table.z - by})
-
-
-def _planned(result):
-    """The trajectory of a plan.
+def _of_moveit(make: Callable):
+    """Make what may need MoveIt's node.
 
     Raises:
-        Unreachable, PlanningFailed: there is none.
+        RobotFault: the node is not there, or cannot be used.
     """
-    if not result.ok:
-        raise _FAULTS.get(result.outcome, PlanningFailed)(result.message)
-    return result.trajectory
+    try:
+        return make()
+    except MoveItUnavailable as error:
+        raise RobotFault(str(error)) from None
 
 
 def _found(make: Callable, end: float, what: str):

@@ -95,6 +95,7 @@ class MoveItClient(MoveGroup):
         self._settings = settings
         self._side, self._other = side, "right" if side == "left" else "left"
         self._obstacles: List[Box] = []
+        self._shown = False  # they are what the scene has
         self._group = None
         codes = self._moveit.msg.MoveItErrorCodes
         self._code_names = {
@@ -174,10 +175,13 @@ class MoveItClient(MoveGroup):
 
     def show(self, obstacles: Sequence[Box]) -> None:
         """See MoveGroup.show; what earlier runs left is removed."""
-        self._obstacles = list(obstacles)
+        if self._shown and self._obstacles == list(obstacles):
+            return  # a move_group that forgot them is told again before it plans
+        self._obstacles, self._shown = list(obstacles), False
         # also what has the right name already, which may be of another size
         self._apply(remove=self._known_names(self._settings.scene_timeout) - self._names())
         self._ensure_scene()
+        self._shown = True
 
     def _names(self) -> Set[str]:
         return {PREFIX + box.name for box in self._obstacles}
