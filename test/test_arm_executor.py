@@ -1,6 +1,7 @@
 """The arm_executor node's own parts without a robot: its settings, and goals that always end with a typed outcome."""
 
 import logging
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -161,3 +162,9 @@ def test_whatever_the_sdk_raises_in_a_wait_is_a_fault_of_the_robot(error):
 
     with pytest.raises(RobotFault, match="enabling failed: .*" + str(error)):
         bounded(wait, 5.0, "enabling", sdk_task)
+
+
+def test_an_sdk_that_ends_the_program_over_its_version_is_a_fault_of_the_robot():
+    # sys.exit in a thread ends nothing but the thread: the call looked as if it had returned None
+    with pytest.raises(RobotFault, match="the state failed: .*end the program .exit code 1"):
+        bounded(lambda: sys.exit(1), 5.0, "the state", sdk_task)

@@ -21,7 +21,7 @@ class Task:
     def _run(self) -> None:
         try:
             self._value = self._call()
-        except Exception as error:  # noqa: BLE001 - raised again in result()
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - raised again in result(); the SDK may call sys.exit
             self._error = error
         finally:
             self._done.set()
