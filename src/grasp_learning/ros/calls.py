@@ -37,7 +37,7 @@ def sdk_task(call: Callable[[], Any], name: str = "task") -> Task:
             return call()
         except rospy.ROSException as error:
             raise OSError(f"the wait was broken off: {error}") from error
-        except SystemExit as error:  # its version checks; what is wrong is in the log, and no reason for this node to go
+        except SystemExit as error:  # its version checks
             raise OSError(f"the SDK wanted to end the program (exit code {error.code}); its log says why") from error
 
     return Task(checked, name)
