@@ -33,7 +33,10 @@ def parameters(**changes):
     """The node's parameters as the launch file sets them, with fewer poses and pictures."""
     values = yaml.safe_load((CONFIG / "calibrate.yaml").read_text())
     values["cell"] = yaml.safe_load((CONFIG / "calibration_cell.yaml").read_text())
-    values["cell"].update(settle=0.2, motion={"speed_factor": 0.8})
+    values["cell"].update(settle=0.2, motion={})
+    values["cell"]["safety"]["speed_ratio"] = 0.4
+    # a busy machine, beside a simulation that runs as fast as it can
+    values["cell"]["streaming"] = {"joint_state_timeout": 2.0, "state_timeout": 2.0, "tracking_tolerance": 0.5}
     for camera in ("kinect", "wrist"):
         values[camera].update(pictures=1, spare=8)
         # 12 have to agree
@@ -119,8 +122,13 @@ class CalibrateTest(unittest.TestCase):
         errors, transforms = [], []
         clicks = rospy.Publisher("/kinect2/hd/image_color_mouse_left", Point, queue_size=1)
         file = {"calibration": str(self.output)}
-        values = {**file, "truth": str(TRUTH), "arm": "right", "cell": parameters()["cell"]}
-        with node("calibration_publisher", file), node("check_calibration", values) as process:
+        values = {**file, "truth": str(TRUTH), "arm": "right", "cell": parameters()["cell"], "confirm": False}
+        with node("calibration_publisher", file), node("check_calibration", {**values, "confirm": True}) as process:
+            rospy.wait_for_service("/check_calibration/start", DEADLINE)
+            wait_until(lambda: "Stand clear" in said(process), "a person is asked")
+            self.assertNotIn("click on the table", said(process))
+            self.assertTrue(rospy.ServiceProxy("/check_calibration/start", Trigger)().success)
+            wait_until(lambda: "click on the table" in said(process), "clicks are waited for")
             rospy.Subscriber("/check_calibration/error", Float64, errors.append)
             rospy.Subscriber("/tf_static", TFMessage, lambda message: transforms.extend(message.transforms))
             wait_until(lambda: clicks.get_num_connections() > 0, "the node listens to clicks")
@@ -128,7 +136,7 @@ class CalibrateTest(unittest.TestCase):
             clicks.publish(Point(u, 5.0, 0.0))  # far beyond the table
             wait_until(lambda: "does not show the table" in said(process), "a click beside the table is told")
             clicks.publish(Point(u, v, 0.0))
-            wait_until(lambda: errors or said(process).count("WARN") > 1, "an answer to the second click")
+            wait_until(lambda: errors or said(process).count("WARN") > 2, "an answer to the second click")
             self.assertTrue(errors, said(process))
             wait_until(lambda: transforms, "the calibration is published")
         self.assertAlmostEqual(errors[0].data, 0.020, delta=0.005)
@@ -150,6 +158,15 @@ class CalibrateTest(unittest.TestCase):
         with node("calibrate", parameters(output=str(self.output), confirm=True, confirm_timeout=0.5)) as process:
             self.assertEqual(process.wait(DEADLINE), 1, said(process))
             self.assertIn("nobody confirmed", said(process))
+        with node("calibrate", parameters(output=str(self.output), steps="table")) as process:
+            self.assertEqual(process.wait(DEADLINE), 1, said(process))
+            self.assertIn("only once the Kinect was measured", said(process))
+        bounded = parameters(output=str(self.output), steps="kinect")
+        bounded["cell"]["safety"]["workspace_z"] = [-0.3, -0.1]
+        with node("calibrate", bounded) as process:
+            self.assertEqual(process.wait(DEADLINE), 1, said(process))
+            self.assertIn("left out: the path is refused: a command would bring", said(process))
+            self.assertIn("12 are needed", said(process))
         moveit = parameters(output=str(self.output))
         moveit["cell"].update(planner="moveit", startup_timeout=1.0)
         with node("calibrate", moveit) as process:

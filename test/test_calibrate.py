@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from grasp_learning.calibration import Measurements, TableMeasured, load_calibration, save_calibration
+from grasp_learning.calibration import CameraMeasured, Measurements, TableMeasured, load_calibration, save_calibration
 from grasp_learning.config import ConfigError, load_settings, parse_settings
-from grasp_learning.ros.calibrate import CalibrateSettings, known_calibration
+from grasp_learning.ros.calibrate import CalibrateSettings, known_calibration, planning_table, with_kinect
 from grasp_learning.ros.calibration_cell import CellSettings
 from grasp_learning.ros.check_calibration import CheckSettings
 
@@ -55,6 +55,43 @@ def test_what_earlier_runs_measured_is_kept_and_the_edges_are_those_of_the_start
     save_calibration(start.model_copy(update={"table": table, "measured": Measurements(table=flat)}), output)
     known = known_calibration(start, output)
     assert known.table.z == -0.2 and known.table.x_max == start.table.x_max and known.measured.table == flat
+
+
+def camera_measured():
+    values = {"date": "2027-03-01T12:00:00+00:00", "arm": "left", "poses": 20, "used": 20}
+    return CameraMeasured(**values, **dict.fromkeys(("rms_px", "rms", "position_std", "rotation_std"), 0.0))
+
+
+def test_a_table_of_which_nobody_knows_the_height_is_kept_off_by_what_a_person_may_be_wrong():
+    start = load_calibration(CONFIG / "calibration" / "start.yaml")
+    assert planning_table(start).z == pytest.approx(start.table.z + 0.04)
+    flat = TableMeasured(date="2027-03-01T12:00:00+00:00", method="touch", points=3, rms=0.0, tilt=0.0)
+    assert planning_table(start.model_copy(update={"measured": Measurements(table=flat)})) == start.table
+
+
+@pytest.mark.parametrize("method, known", [("depth", False), ("touch", True)])
+def test_a_table_that_was_measured_by_the_kinects_depth_goes_with_the_kinects_old_pose(method, known):
+    start = load_calibration(CONFIG / "calibration" / "start.yaml")
+    flat = TableMeasured(date="2027-03-01T12:00:00+00:00", method=method, points=3, rms=0.0, tilt=0.0)
+    before = start.model_copy(update={"measured": Measurements(kinect=camera_measured(), table=flat)})
+    assert before.age() is not None
+    after = with_kinect(before, start.T_base_kinect.matrix, camera_measured())
+    assert (after.measured.table is not None, after.age() is not None) == (known, known)
+    assert after.measured.kinect is not None
+
+
+def test_paths_are_those_of_the_folder_in_which_they_were_typed(tmp_path, monkeypatch):
+    monkeypatch.setenv("PWD", str(tmp_path))
+    values = dumped("start:=rough.yaml", "output:=made/out.yaml")
+    assert values["/calibrate/start"] == str(tmp_path / "rough.yaml")
+    assert values["/calibrate/output"] == str(tmp_path / "made" / "out.yaml")
+
+
+@pytest.mark.parametrize("robot, name", [("sim", "sim_measured"), ("gazebo", "gazebo_measured"), ("baxter", "baxter")])
+def test_the_file_from_which_a_simulated_world_is_made_is_not_overwritten(robot, name):
+    values = dumped(f"robot:={robot}", "bringup:=false")
+    assert values["/calibrate/output"].endswith(f"config/calibration/{name}.yaml")
+    assert values["/calibrate/confirm"] == (robot == "baxter")
 
 
 def dumped(*arguments):
@@ -106,7 +143,10 @@ def test_the_planner_is_the_robots_own_or_the_one_that_is_asked_for(check):
 def test_on_a_real_robot_a_person_confirms_and_no_truth_is_known():
     values = dumped("robot:=baxter", "bringup:=false")
     settings = parse_settings(CalibrateSettings, nested(values, "/calibrate/"), "launch")
+    assert settings.cell.kinect.color_topic == "/kinect2/hd/image_color_rect" and settings.cell.kinect.rectified
+    assert settings.cell.safety.speed_ratio == 0.3
     assert settings.confirm and settings.output.endswith("config/calibration/baxter.yaml")
     assert "/baxter_sim/seed" not in values
     values = dumped("robot:=baxter", "bringup:=false", "check:=true")
     assert parse_settings(CheckSettings, nested(values, "/check_calibration/"), "launch").truth == ""
+    assert values["/check_calibration/confirm"]

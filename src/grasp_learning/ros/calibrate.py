@@ -1,7 +1,6 @@
 """The node that calibrates a workcell: the Kinect's pose, the table's height, the wrist camera's mount."""
 
 import sys
-import threading
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Callable, List, Literal, Tuple
@@ -9,7 +8,6 @@ from typing import Callable, List, Literal, Tuple
 import numpy as np
 import rospy
 from pydantic import Field, field_validator, model_validator
-from std_srvs.srv import Trigger, TriggerResponse
 
 from grasp_learning.calibrating.errors import CalibrationError, NoTable
 from grasp_learning.calibrating.marker import DEFAULT_MOUNT, MarkerSettings
@@ -30,6 +28,7 @@ from grasp_learning.calibration import (
     CameraMeasured,
     Measurements,
     Pose,
+    Table,
     TableMeasured,
     WristMeasured,
     load_calibration,
@@ -37,14 +36,15 @@ from grasp_learning.calibration import (
     save_calibration,
 )
 from grasp_learning.config import ConfigError, Settings, parse_settings
-from grasp_learning.execution.faults import Cancelled, PlanningFailed, StepError, Unreachable
+from grasp_learning.execution.faults import PlanningFailed, StepError, Unreachable
 from grasp_learning.robot_description import NEUTRAL
 from grasp_learning.ros.calibration_cell import CellSettings, RosCell
-from grasp_learning.ros.calls import Deadline
 from grasp_learning.ros.node_setup import private_parameters, robot_model
+from grasp_learning.ros.permission import Permission
 from grasp_learning.seeding import arm_seed
 
 STEPS = ("kinect", "table", "wrist")
+ROUGH = 0.04  # m; a person writes the table's height down to about 3 cm
 
 
 class TouchSettings(Settings):
@@ -123,15 +123,10 @@ class Calibrator:
         if not settings.touches_table and "kinect" in settings.steps:
             with_plate(robot, settings.arm, settings.mount.matrix, settings.marker)
         self._rng = np.random.default_rng([settings.seed, 3])
-        self._confirmed = threading.Event()
-        self._service = rospy.Service("~start", Trigger, self._on_start)
-        self._cell = RosCell(
-            *(settings.arm, robot, self._calibration.table, settings.cell), arm_seed(settings.seed, settings.arm)
-        )
-
-    def _on_start(self, _) -> TriggerResponse:
-        self._confirmed.set()
-        return TriggerResponse(True, "")
+        self._permission = Permission()
+        table, seed = planning_table(self._calibration), arm_seed(settings.seed, settings.arm)
+        deepest = table.z - self._calibration.table.z + settings.touch.depth if settings.touches_table else 0.0
+        self._cell = RosCell(settings.arm, robot, table, settings.cell, seed, deepest)
 
     def run(self) -> Calibration:
         """Measure and write the file after each step.
@@ -141,7 +136,8 @@ class Calibrator:
             StepError: the robot or a camera failed, or nobody confirmed.
             OSError: the file cannot be written.
         """
-        self._confirm()
+        if self._settings.confirm:
+            self._permission.ask(self._settings.arm, self._settings.confirm_timeout)
         self._cell.enable()
         steps = {"kinect": self._kinect, "table": self._table, "wrist": self._wrist}
         for name in STEPS:
@@ -155,15 +151,6 @@ class Calibrator:
             rospy.logwarn("the arm stays where it is: %s", error)
         return self._calibration
 
-    def _confirm(self) -> None:
-        if not self._settings.confirm:
-            return
-        command = f"rosservice call {rospy.resolve_name('~start')}"
-        rospy.logwarn("The %s arm is going to move. Stand clear, then: %s", self._settings.arm, command)
-        limit = self._settings.confirm_timeout
-        if not Deadline(None, limit).wait(self._confirmed.is_set):
-            raise Cancelled(f"nobody confirmed by '{command}' within {limit:g} s; the arm did not move")
-
     # --- steps ------------------------------------------------------------------------------------------------------
 
     def _kinect(self, known: Calibration) -> Calibration:
@@ -174,16 +161,17 @@ class Calibrator:
         _say_std("the Kinect's pose", solution)
         moved, turned = pose_error(setup.T_carrier_marker, solution.T_carrier_marker)
         rospy.loginfo("the marker is %.1f mm and %.1f degrees from its nominal mount", 1e3 * moved, np.degrees(turned))
-        return _with(
-            known.model_copy(update={"T_base_kinect": pose_of(solution.T_mount_camera)}),
-            kinect=CameraMeasured(**self._camera_measured(solution)),
-        )
+        return with_kinect(known, solution.T_mount_camera, CameraMeasured(**self._camera_measured(solution)))
 
     def _table(self, known: Calibration) -> Calibration:
         settings = self._settings
         if settings.table_by == "touch":
             plane = plane_from_points(self._touched(known), known.table, settings.table)
         else:
+            if known.measured is None or known.measured.kinect is None:
+                raise NoTable(
+                    "the table's depth tells its height only once the Kinect was measured: steps:=kinect,table"
+                )
             self._step_aside()
             frame = self._cell.kinect_depth()
             pose = known.T_base_kinect.matrix
@@ -251,6 +239,20 @@ def known_calibration(start: Calibration, output: Path) -> Calibration:
     earlier = load_calibration(output)
     table = start.table.model_copy(update={"z": earlier.table.z})
     return earlier.model_copy(update={"table": table})
+
+
+def planning_table(known: Calibration) -> Table:
+    """The table that the arm keeps off: until it was measured, higher by what a person may have been wrong."""
+    if known.measured is not None and known.measured.table is not None:
+        return known.table
+    return known.table.model_copy(update={"z": known.table.z + ROUGH})
+
+
+def with_kinect(known: Calibration, T_base_kinect: np.ndarray, measured: CameraMeasured) -> Calibration:
+    """A calibration with the Kinect's pose (4, 4); by that, a table measured by depth is no longer known."""
+    calibration = _with(known.model_copy(update={"T_base_kinect": pose_of(T_base_kinect)}), kinect=measured)
+    table = calibration.measured.table
+    return _with(calibration, table=None) if table is not None and table.method == "depth" else calibration
 
 
 def _now() -> str:

@@ -12,6 +12,7 @@ from grasp_learning.calibration import Table
 from grasp_learning.config import Settings
 from grasp_learning.execution.arm import Arm, ArmSettings, Contact
 from grasp_learning.execution.faults import Cancelled, RobotFault, SensorFault
+from grasp_learning.execution.guard import Guard, SafetySettings, make_guard
 from grasp_learning.execution.hand import bounded
 from grasp_learning.execution.motions import planned
 from grasp_learning.geometry import top_down_pose
@@ -21,13 +22,20 @@ from grasp_learning.motion.planner import Planner, PlanRequest, StraightRequest,
 from grasp_learning.motion.robot_model import RobotModel
 from grasp_learning.motion.settings import MotionSettings
 from grasp_learning.robot_description import arm_joints
-from grasp_learning.ros.camera_client import JOINT_STATES, CameraTimeouts, Frame, FreshImage, grab_with_joints
+from grasp_learning.ros.camera_client import (
+    JOINT_STATES,
+    CameraTimeouts,
+    Frame,
+    FreshImage,
+    KinectTopics,
+    grab_with_joints,
+)
 from grasp_learning.ros.clock import RosClock
-from grasp_learning.ros.feeds import JointFeed
+from grasp_learning.ros.feeds import JointFeed, endpoint_feed, robot_state_feed
 from grasp_learning.ros.moveit_client import MoveItClient
 from grasp_learning.trial import Outcome
 
-KINECT = "kinect2/hd"
+LINE_ERROR = 0.002  # m; of a straight line
 _YAWS = np.pi * np.arange(8) / 8  # of a gripper that points down
 _TRIES = 3  # EST is random: another search may find what the last one did not
 
@@ -42,8 +50,10 @@ class CellSettings(Settings):
         sdk_timeout: for enabling the robot (s, wall clock).
         startup_timeout: for finding it (s, wall clock).
         motion: of planning.
+        safety: bounds of what is commanded, as the executors have them; ``speed_ratio`` is what makes the arm slow.
         streaming: of trajectories.
         camera: deadlines of pictures.
+        kinect: where its pictures come from.
     """
 
     planner: Literal["ompl", "moveit"] = "ompl"
@@ -51,42 +61,46 @@ class CellSettings(Settings):
     settle: float = Field(0.5, ge=0)
     sdk_timeout: float = Field(20.0, gt=0)
     startup_timeout: float = Field(60.0, gt=0)
-    motion: MotionSettings = MotionSettings(speed_factor=0.3)
+    motion: MotionSettings = MotionSettings()
+    safety: SafetySettings = SafetySettings(workspace_x=(0.0, 1.2), workspace_y=(-0.6, 1.1), workspace_z=(-0.3, 1.0))
     streaming: ArmSettings = ArmSettings()
     camera: CameraTimeouts = CameraTimeouts(ros=10.0)
+    kinect: KinectTopics = KinectTopics()
 
 
 class RosCell(Cell):
     """See Cell.
 
     Publishers and subscribers: those of baxter_interface's Limb and RobotEnable, robot/joint_states. Each only while a
-    picture is taken: kinect2/hd/image_color, image_depth_rect and camera_info, cameras/<arm>_hand_camera/image and
-    camera_info.
+    picture is taken: those of the Kinect, cameras/<arm>_hand_camera/image and camera_info.
 
     Args:
         side: the arm that moves.
         robot: its description, with what the gripper carries.
         table: an obstacle, but for :meth:`touch_down`.
         seed: of the planner.
+        deepest: how far under the table a :meth:`touch_down` may look for it (m); 0 for none.
 
     Raises:
         ConfigError: the planner is not installed.
         RobotFault: the robot, or MoveIt's node where it plans, is not found within the startup timeout.
     """
 
-    def __init__(self, side: str, robot: RobotModel, table: Table, settings: CellSettings, seed: int):
+    def __init__(
+        self, side: str, robot: RobotModel, table: Table, settings: CellSettings, seed: int, deepest: float = 0.0
+    ):
         self.side, self._settings = side, settings
         self._make_planner = self._planners(robot, seed)
         self._table, self._planner = table, self._make_planner(table)
         self.kinematics = self._planner.kinematics
         timeouts, wrist = settings.camera, f"cameras/{side}_hand_camera"
-        color, info = f"{KINECT}/image_color", f"{KINECT}/camera_info"
         self._cameras = {
-            "kinect": FreshImage(color, info, timeouts=timeouts),
+            "kinect": settings.kinect.pictures(timeouts, depth=False),
             "wrist": FreshImage(f"{wrist}/image", f"{wrist}/camera_info", timeouts=timeouts),
         }
-        self._depth = FreshImage(color, info, f"{KINECT}/image_depth_rect", timeouts)
-        self._connect()
+        self._depth = settings.kinect.pictures(timeouts, depth=True)
+        lowest = self._lower(deepest + settings.safety.tip_clearance + LINE_ERROR) if deepest else table
+        self._connect(make_guard(robot, side, settings.safety, lowest, settings.streaming.max_step))
 
     def _planners(self, robot: RobotModel, seed: int) -> Callable[[Table], Planner]:
         """What makes a planner over a table."""
@@ -102,9 +116,12 @@ class RosCell(Cell):
 
     def _lowered(self, by: float) -> Planner:
         """For straight down only: nothing else may be planned as if the table were lower (m)."""
-        return self._make_planner(self._table.model_copy(update={"z": self._table.z - by}))
+        return self._make_planner(self._lower(by))
 
-    def _connect(self) -> None:
+    def _lower(self, by: float) -> Table:
+        return self._table.model_copy(update={"z": self._table.z - by})
+
+    def _connect(self, guard: Guard) -> None:
         # imported here: the SDK reads the robot's parameters on import
         import baxter_interface
 
@@ -112,12 +129,14 @@ class RosCell(Cell):
         clock = RosClock(settings.streaming.clock_timeout)
         self._enabler = _found(baxter_interface.RobotEnable, end, "the robot's state")
         self._limb = _found(lambda: baxter_interface.Limb(self.side), end, f"the {self.side} arm")
-        joints = JointFeed(clock)
-        self._arm = Arm(self.side, self._limb, joints, self._enabler.state, clock, settings.streaming)
+        joints, state, endpoint = JointFeed(clock), robot_state_feed(clock), endpoint_feed(clock, self.side)
+        watched = {"the robot's state": state, "the force at the hand": endpoint}
+        stream = (clock, settings.streaming, guard, watched)
+        self._arm = Arm(self.side, self._limb, joints, lambda: state.message, *stream)
         self._arm.cancelled = rospy.is_shutdown
-        while joints.positions(self.side) is None:
+        while joints.positions(self.side) is None or state.message is None or endpoint.message is None:
             if time.monotonic() > end or rospy.is_shutdown():
-                raise RobotFault("no joint states of both arms on robot/joint_states")
+                raise RobotFault("no joint states of both arms, no state of the robot, or none of the hand")
             time.sleep(0.02)
 
     def enable(self) -> None:
@@ -192,6 +211,7 @@ class RosCell(Cell):
             StepError: the robot failed.
         """
         start, planner = self._arm.q(), self._lowered(depth)
+        speed /= self._settings.safety.speed_ratio  # by which the arm is slower than the plan
         down = planned(planner.plan_straight(self._down(start, depth, speed)))
         contact = _Touch(self._arm.vertical_force, self._settings.streaming, self.kinematics, self._arm.q)
         self._arm.follow(down, contact)

@@ -57,6 +57,27 @@ class CameraTimeouts(Settings):
     wall: float = Field(15.0, gt=0)
 
 
+class KinectTopics(Settings):
+    """Where the Kinect's pictures come from.
+
+    Attributes:
+        color_topic, info_topic: of the colour picture and its camera_info.
+        depth_topic: of the depth that is registered to it.
+        rectified: the colour picture is free of the lens distortion of which camera_info tells.
+    """
+
+    color_topic: str = "/kinect2/hd/image_color"
+    depth_topic: str = "/kinect2/hd/image_depth_rect"
+    info_topic: str = "/kinect2/hd/camera_info"
+    rectified: bool = False
+
+    def pictures(self, timeouts: CameraTimeouts, depth: bool) -> "FreshImage":
+        """The camera, with or without depth."""
+        return FreshImage(
+            self.color_topic, self.info_topic, self.depth_topic if depth else None, timeouts, self.rectified
+        )
+
+
 @dataclass(frozen=True)
 class Frame:
     """A picture with its calibration.

@@ -1,5 +1,6 @@
 """The node that checks a calibration: the gripper hovers over what is seen at a pixel."""
 
+import contextlib
 import queue
 from typing import Literal, Optional
 
@@ -14,8 +15,9 @@ from grasp_learning.calibration import load_calibration
 from grasp_learning.config import Settings, parse_settings
 from grasp_learning.execution.faults import PlanningFailed, Unreachable
 from grasp_learning.ros.calibrate import run_node
-from grasp_learning.ros.calibration_cell import KINECT, CellSettings, RosCell
+from grasp_learning.ros.calibration_cell import CellSettings, RosCell
 from grasp_learning.ros.node_setup import private_parameters, robot_model
+from grasp_learning.ros.permission import Permission
 from grasp_learning.seeding import arm_seed
 
 
@@ -29,6 +31,7 @@ class CheckSettings(Settings):
         pixel: "u,v" in the Kinect's picture; empty waits for clicks.
         height: of the fingertips over the table (m).
         seed: of the planner.
+        confirm: nothing moves before a person says so; within confirm_timeout (s, wall clock).
         cell: how the arm moves.
     """
 
@@ -38,6 +41,8 @@ class CheckSettings(Settings):
     pixel: str = ""
     height: float = Field(0.05, gt=0.01, le=0.5)
     seed: int = Field(0, ge=0)
+    confirm: bool = True
+    confirm_timeout: float = Field(600.0, gt=0)
     cell: CellSettings = CellSettings()
 
     @field_validator("pixel")
@@ -54,8 +59,10 @@ class CheckSettings(Settings):
 class CalibrationChecker:
     """Hovers over what the Kinect shows at a pixel, and measures how far off that is where the truth is known.
 
-    Subscribers: kinect2/hd/image_color_mouse_left (geometry_msgs/Point), a click in rqt_image_view or image_view;
-    further ones: see :class:`~grasp_learning.ros.calibration_cell.RosCell`.
+    Services: ~start (std_srvs/Trigger): a person says that the arm may move; asked for once where ``confirm`` is set.
+
+    Subscribers: the Kinect's colour topic with _mouse_left (geometry_msgs/Point), a click in rqt_image_view or
+    image_view; further ones: see :class:`~grasp_learning.ros.calibration_cell.RosCell`.
 
     Publishers: ~error (std_msgs/Float64, latched): horizontal distance (m) between the fingertips and what is seen at
     the pixel, where ``truth`` is given.
@@ -67,35 +74,53 @@ class CalibrationChecker:
         self._settings = settings
         self._calibration = load_calibration(settings.calibration)
         self._truth = load_calibration(settings.truth) if settings.truth else None
-        seed = arm_seed(settings.seed, settings.arm)
-        self._cell = RosCell(settings.arm, robot_model(), self._calibration.table, settings.cell, seed)
-        self._clicks: queue.Queue[np.ndarray] = queue.Queue()
+        seed, table = arm_seed(settings.seed, settings.arm), self._calibration.table
+        self._permission = Permission()
+        self._cell = RosCell(settings.arm, robot_model(), table, settings.cell, seed)
+        self._clicks: queue.Queue[np.ndarray] = queue.Queue(maxsize=1)
         self._error = rospy.Publisher("~error", Float64, latch=True, queue_size=1)
-        self._subscriber = rospy.Subscriber(f"{KINECT}/image_color_mouse_left", Point, self._on_click)
+        self._subscriber = rospy.Subscriber(f"{settings.cell.kinect.color_topic}_mouse_left", Point, self._on_click)
 
     def _on_click(self, point: Point) -> None:
-        self._clicks.put(np.array([point.x, point.y]))
+        with contextlib.suppress(queue.Full):  # one that waits is gone to first
+            self._clicks.put_nowait(np.array([point.x, point.y]))
+
+    def _forget_clicks(self) -> None:
+        with contextlib.suppress(queue.Empty):
+            self._clicks.get_nowait()
 
     def run(self) -> None:
         """Check the pixel of the settings, or each one that is clicked until the node is shut down.
 
         Raises:
             CalibrationError, StepError: of the settings' pixel; those of a click are told.
+            Cancelled: nobody confirmed.
         """
+        if self._settings.confirm:
+            self._permission.ask(self._settings.arm, self._settings.confirm_timeout)
         self._cell.enable()
         if self._settings.pixel:
             self.check(np.array([float(part) for part in self._settings.pixel.split(",")]))
             return
-        rospy.loginfo("click on the table in the Kinect's picture")
+        rospy.loginfo("click on the table in the Kinect's picture; clicks while the arm moves do not count")
+        self._forget_clicks()
         while not rospy.is_shutdown():
             try:
                 pixel = self._clicks.get(timeout=0.2)
             except queue.Empty:
                 continue
-            try:
-                self.check(pixel)
-            except (CalibrationError, Unreachable, PlanningFailed) as error:
-                rospy.logwarn("%s", error)
+            reason = self._try(pixel)
+            self._forget_clicks()  # before anything is said to whoever clicks
+            if reason:
+                rospy.logwarn("%s", reason)
+
+    def _try(self, pixel: np.ndarray) -> str:
+        """Check a pixel; why it cannot be checked."""
+        try:
+            self.check(pixel)
+            return ""
+        except (CalibrationError, Unreachable, PlanningFailed) as error:
+            return str(error)
 
     def check(self, pixel: np.ndarray) -> Optional[float]:
         """Hover over a pixel (2,); the horizontal error (m), None where the truth is not known.

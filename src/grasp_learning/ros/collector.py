@@ -41,7 +41,7 @@ from grasp_learning.contact_sheet import contact_sheet
 from grasp_learning.msg import CollectionStatus
 from grasp_learning.preflight import PreflightSettings, refusals
 from grasp_learning.ros.calls import CallFailed, Deadline, node_pid
-from grasp_learning.ros.preflight import Preflight, to_diagnostics
+from grasp_learning.ros.preflight import Preflight, kinect_topics, to_diagnostics
 from grasp_learning.ros.workcell import Deadlines, RosWorkcell
 from grasp_learning.storage import check_usable, count_trials, find_trial, make_folder, newest_number, writer_of
 from grasp_learning.storage_errors import CollectionError, CollectionInUseError
@@ -247,9 +247,10 @@ class Collector:
         """
         settings = self._settings
         least = float(rospy.get_param("trial_recorder/minimum_free_gb", 0.0))
-        where = (settings.robot, settings.calibration, settings.data, least)
-        depth = bool(rospy.get_param("roi_sampler/use_depth", True))
-        checks = Preflight(settings.preflight, settings.arm_names, *where, depth=depth).run(will_prepare)
+        where = (not settings.simulator, settings.calibration, settings.data, least)
+        sampler = rospy.get_param("roi_sampler", {})
+        kinect = (kinect_topics(sampler), bool(sampler.get("use_depth", True)))
+        checks = Preflight(settings.preflight, settings.arm_names, *where, *kinect).run(will_prepare)
         self._diagnostics.publish(to_diagnostics(checks))
         failed = refusals(checks)
         with self._lock:

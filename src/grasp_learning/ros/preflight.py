@@ -4,10 +4,11 @@ import argparse
 import datetime
 import sys
 from pathlib import Path
-from typing import Callable, Dict, List, Optional, Sequence
+from typing import Callable, Dict, List, Mapping, Optional, Sequence
 
 import rosgraph
 import rospy
+import yaml
 from baxter_core_msgs.msg import EndEffectorState
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 
@@ -29,13 +30,11 @@ from grasp_learning.preflight import (
 )
 from grasp_learning.robot_description import find_package_file
 from grasp_learning.ros.calls import Deadline
-from grasp_learning.ros.camera_client import CameraTimeouts, FreshImage
+from grasp_learning.ros.camera_client import CameraTimeouts, FreshImage, KinectTopics
 from grasp_learning.ros.clock import RosClock
 from grasp_learning.ros.feeds import JointFeed, Newest, robot_state_feed
 from grasp_learning.trial import ARMS
 
-REAL = "baxter"  # the robot whose calibration ages
-CAMERAS = {"Kinect": ("/kinect2/hd/image_color", "/kinect2/hd/camera_info", "/kinect2/hd/image_depth_rect")}
 WRIST = ("/cameras/{arm}_hand_camera/image", "/cameras/{arm}_hand_camera/camera_info")
 
 
@@ -47,24 +46,25 @@ class Preflight:
 
     Args:
         arms: those that collect.
-        robot: as of the launch files.
+        ages: the calibration, as that of a real robot does.
         calibration: file. data: folder of the collection. least_gb: that must be free there (GB).
-        depth: the Kinect's depth is wanted, too.
+        kinect: where its pictures come from. depth: those of its depth are wanted, too.
     """
 
     def __init__(
         self,
         settings: PreflightSettings,
         arms: Sequence[str],
-        robot: str,
+        ages: bool,
         calibration: str,
         data: str,
         least_gb: float,
-        depth: bool = True,
+        kinect: KinectTopics,
+        depth: bool,
     ):
         self._settings, self._arms = settings, tuple(arms)
-        self._robot, self._calibration, self._data, self._least_gb = robot, calibration, data, least_gb
-        self._depth = depth
+        self._ages, self._calibration, self._data, self._least_gb = ages, calibration, data, least_gb
+        self._kinect, self._depth = kinect, depth
 
     def run(self, will_prepare: bool) -> List[Check]:
         """All checks.
@@ -88,7 +88,7 @@ class Preflight:
             check_joints(joints.age() if joints.positions("left") is not None else None),
             *[check_gripper(arm, feed.message, will_prepare) for arm, feed in grippers.items()],
             *[self._judge(name, task) for name, task in pictures.items()],
-            check_calibration(self._calibration, _now(), self._settings.calibration_days, self._robot == REAL),
+            check_calibration(self._calibration, _now(), self._settings.calibration_days, self._ages),
             check_disk(self._data, self._least_gb),
         ]
         for feed in feeds:
@@ -98,8 +98,7 @@ class Preflight:
 
     def _cameras(self) -> Dict[str, Callable]:
         timeouts = CameraTimeouts(ros=self._settings.timeout, wall=3.0 * self._settings.timeout)
-        image, info, depth = CAMERAS["Kinect"]
-        cameras = {"Kinect": FreshImage(image, info, depth if self._depth else None, timeouts)}
+        cameras = {"Kinect": self._kinect.pictures(timeouts, self._depth)}
         for arm in self._arms:
             cameras[f"{arm} wrist camera"] = FreshImage(*[topic.format(arm=arm) for topic in WRIST], timeouts=timeouts)
         return {name: camera.grab for name, camera in cameras.items()}
@@ -112,6 +111,15 @@ class Preflight:
         except SensorFault as error:
             return check_camera(name, str(error))
         return check_camera(name, "", f"{frame.image.shape[1]} x {frame.image.shape[0]}")
+
+
+def kinect_topics(roi_sampler: Mapping) -> KinectTopics:
+    """Where roi_sampler takes the Kinect's pictures from.
+
+    Args:
+        roi_sampler: its parameters, of which some may be missing.
+    """
+    return KinectTopics(**{key: roi_sampler[key] for key in KinectTopics.model_fields if key in roi_sampler})
 
 
 def to_diagnostics(checks: Sequence[Check]) -> DiagnosticArray:
@@ -138,6 +146,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     arguments = _parse(rospy.myargv(sys.argv)[1:] if argv is None else argv)
     try:
         settings = load_settings(PreflightSettings, arguments.settings or find_package_file("config/preflight.yaml"))
+        robot = robot_file(arguments.robot)
     except ConfigError as error:
         print(f"preflight: {error}", file=sys.stderr)
         return 1
@@ -149,8 +158,10 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
         # under a simulated clock no time passes before the first /clock
         Deadline(None, settings.timeout).wait(lambda: rospy.get_time() > 0.0)
         arms = ARMS if arguments.arms == "both" else (arguments.arms,)
-        where = (arguments.calibration, arguments.data, arguments.free_gb)
-        checks = Preflight(settings, arms, arguments.robot, *where, depth=not arguments.no_depth).run(False)
+        sampler, ages = robot.get("roi_sampler", {}), not robot["collector"].get("simulator")
+        depth = sampler.get("use_depth", True) and not arguments.no_depth
+        where = (ages, arguments.calibration, arguments.data, arguments.free_gb)
+        checks = Preflight(settings, arms, *where, kinect_topics(sampler), depth).run(False)
     except KeyboardInterrupt:
         return 130
     for check in checks:
@@ -160,9 +171,21 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     return 1 if failed else 0
 
 
+def robot_file(name: str) -> Dict:
+    """Contents of config/robots/NAME.yaml.
+
+    Raises:
+        ConfigError: there is no such robot.
+    """
+    try:
+        return yaml.safe_load(Path(find_package_file(f"config/robots/{name}.yaml")).read_text())
+    except FileNotFoundError:
+        raise ConfigError(f"--robot: there is no config/robots/{name}.yaml") from None
+
+
 def _parse(argv: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="preflight", description="Check a robot before it collects; nothing moves.")
-    parser.add_argument("--robot", default=REAL, help="baxter, sim or gazebo (default %(default)s)")
+    parser.add_argument("--robot", default="baxter", help="baxter, sim or gazebo (default %(default)s)")
     parser.add_argument("--arms", choices=("both", *ARMS), default="both")
     data = str(Path.home() / "grasp_data")
     parser.add_argument("--data", default=data, help="where the collection goes (default %(default)s)")

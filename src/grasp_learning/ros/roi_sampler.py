@@ -36,11 +36,11 @@ from std_srvs.srv import Trigger, TriggerResponse
 
 from grasp_learning import drawing
 from grasp_learning.background import BackgroundError
-from grasp_learning.config import ConfigError, Settings, parse_settings
+from grasp_learning.config import ConfigError, parse_settings
 from grasp_learning.execution.faults import SensorFault
 from grasp_learning.regions import RegionFinder, RegionSettings, sample_region
 from grasp_learning.ros import conversions
-from grasp_learning.ros.camera_client import CameraTimeouts, Frame, FreshImage, grab_with_joints
+from grasp_learning.ros.camera_client import CameraTimeouts, Frame, KinectTopics, grab_with_joints
 from grasp_learning.ros.node_setup import private_parameters, robot_model, workcell_calibration
 from grasp_learning.seeding import Draws
 from grasp_learning.silhouette import Silhouette, UnknownPose
@@ -51,7 +51,7 @@ from grasp_learning.trial import ARMS, Outcome, Region
 STREAM = 0  # of random numbers; grasp_sampler has another
 
 
-class RoiSamplerSettings(Settings):
+class RoiSamplerSettings(KinectTopics):
     """Parameters of the node; see config/roi_sampler.yaml."""
 
     calibration: str = ""
@@ -59,10 +59,6 @@ class RoiSamplerSettings(Settings):
     data: str = ""
     background_file: str = ""
     session: str = ""
-    color_topic: str = "/kinect2/hd/image_color"
-    depth_topic: str = "/kinect2/hd/image_depth_rect"
-    info_topic: str = "/kinect2/hd/camera_info"
-    rectified: bool = False
     background_pictures: int = Field(8, ge=1)
     use_depth: bool = True
     max_covered: float = Field(0.02, ge=0, le=1)
@@ -80,10 +76,7 @@ class RoiSampler:
         self._draws = Draws(settings.seed, STREAM, settings.data)
         self._calibration = workcell_calibration(settings.calibration)
         self._silhouette = Silhouette(robot_model())
-        depth_topic = settings.depth_topic if settings.use_depth else None
-        self._kinect = FreshImage(
-            settings.color_topic, settings.info_topic, depth_topic, settings.timeouts, settings.rectified
-        )
+        self._kinect = settings.pictures(settings.timeouts, settings.use_depth)
         self._lock = threading.Lock()  # guards the finder; pictures are taken outside of it
         self._finder: Optional[RegionFinder] = None
         self._camera_key: Optional[Tuple] = None
