@@ -511,6 +511,39 @@ class BadParametersTest(unittest.TestCase):
             rospy.delete_param("/broken_sim")
 
 
+class CommandTest(SimulatorTest):
+    """`rosrun grasp_learning baxter`, as a person types it."""
+
+    def baxter(self, *words):
+        command = [sys.executable, str(NODE.with_name("baxter")), *words]
+        ended = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60)
+        return ended.returncode, ended.stdout.strip()
+
+    def test_the_robot_is_switched_off_and_on_and_reset_after_an_emergency_stop(self):
+        fine = "no error, emergency stop released"
+        self.assertEqual(self.baxter("state"), (0, f"enabled, not stopped, {fine}"))
+        self.assertEqual(self.baxter("disable"), (0, f"disabled, not stopped, {fine}"))
+        trigger("press_estop")
+        code, said = self.baxter("enable")
+        self.assertEqual(code, 1)
+        self.assertIn("baxter: enable failed", said)
+        self.assertEqual(self.baxter("state"), (0, "disabled, stopped, no error, emergency stop pressed"))
+        trigger("release_estop")
+        self.assertEqual(self.baxter("reset"), (0, f"disabled, not stopped, {fine}"))
+        self.assertEqual(self.baxter("enable"), (0, f"enabled, not stopped, {fine}"))
+
+    def test_the_fingers_are_closed_and_opened(self):
+        self.assertRegex(self.baxter("gripper", "right", "calibrate")[1], "^right gripper: calibrated, ")
+        self.assertRegex(self.baxter("gripper", "right", "close")[1], r"calibrated, [0-5]\.\d % open, force 0.0 %")
+        self.assertRegex(self.baxter("gripper", "right", "open")[1], r"calibrated, (100|9\d)\.\d % open")
+        self.assertEqual(self.baxter("gripper", "right", "state")[0], 0)
+
+    def test_wrong_usage(self):
+        code, said = self.baxter("gripper", "middle", "open")
+        self.assertEqual(code, 2)
+        self.assertIn("choose from 'left', 'right'", said)
+
+
 class HangingListenerTest(SimulatorTest):
     def test_robot_goes_on_when_a_listener_hangs(self):
         code = (
@@ -531,7 +564,8 @@ class HangingListenerTest(SimulatorTest):
 
 def everything():
     """All tests of this file, against one simulator."""
-    suites = (EnableTest, LimbTest, GripperTest, CameraTest, ObjectsTest, BadParametersTest, HangingListenerTest)
+    suites = (EnableTest, LimbTest, GripperTest, CameraTest, ObjectsTest, BadParametersTest, CommandTest)
+    suites += (HangingListenerTest,)
     return unittest.TestSuite(unittest.defaultTestLoader.loadTestsFromTestCase(suite) for suite in suites)
 
 

@@ -48,7 +48,7 @@ def gripper(**changes):
         (check_estop(state(error=True)), Level.ERROR, "error"),
         (check_estop(None), Level.ERROR, "robot/state"),
         (check_enabled(state(), False), Level.OK, "motors are on"),
-        (check_enabled(state(enabled=False), False), Level.ERROR, "enable_robot.py -e"),
+        (check_enabled(state(enabled=False), False), Level.ERROR, "grasp_learning baxter enable"),
         (check_enabled(state(enabled=False), True), Level.WARN, "when motion is allowed"),
         (check_enabled(state(stopped=True), False), Level.ERROR, "off"),
         (check_enabled(None, True), Level.ERROR, "robot/state"),

@@ -91,7 +91,7 @@ def check_estop(state) -> Check:
     if state.estop_button == state.ESTOP_BUTTON_PRESSED:
         return Check(name, Level.ERROR, "pressed; turn the button to release it, then enable the robot")
     if state.error:
-        return Check(name, Level.ERROR, "the robot has an error; `rosrun baxter_tools enable_robot.py -r` resets it")
+        return Check(name, Level.ERROR, "the robot has an error; `rosrun grasp_learning baxter reset` ends that")
     return Check(name, Level.OK, "released")
 
 
@@ -109,7 +109,7 @@ def check_enabled(state, will_enable: bool) -> Check:
         return Check(name, Level.OK, "motors are on")
     if will_enable:
         return Check(name, Level.WARN, "motors are off; they are switched on when motion is allowed")
-    return Check(name, Level.ERROR, "motors are off; `rosrun baxter_tools enable_robot.py -e` switches them on")
+    return Check(name, Level.ERROR, "motors are off; `rosrun grasp_learning baxter enable` switches them on")
 
 
 def check_joints(age: Optional[float]) -> Check:
