@@ -18,6 +18,7 @@ from std_srvs.srv import Trigger
 from tf2_msgs.msg import TFMessage
 
 from grasp_learning.config import ConfigError, parse_settings
+from grasp_learning.execution.task import Task
 from grasp_learning.ros.collector import Collector, CollectorSettings
 from grasp_learning.srv import RecordTrial, RecordTrialResponse
 from grasp_learning.storage import Collection, CollectionInfo, faults_of, trials_of
@@ -291,19 +292,52 @@ class CollectorTest(unittest.TestCase):
 
     # A person beside the robot; faults_rostest.py has the checks and the executor's part
 
-    def test_a_fault_of_one_arm_stops_both_until_a_person_has_seen_to_it(self):
-        def record(request):
-            labelled = Outcome(request.trial.outcome).is_label
-            return RecordTrialResponse(True, "", int(labelled), "")
+    def attend(self, record=None, **parameters):
+        """Run a collector in this process that a person attends; no robot is checked.
 
-        service = rospy.Service("/trial_recorder/record", RecordTrial, record)
+        Args:
+            record: answers the recorder's service; by default as one that has room for all.
+
+        Returns:
+            A function that waits for its end and gives its exit code; self.collector is the collector.
+        """
+
+        def keep(request):
+            return RecordTrialResponse(True, "", int(Outcome(request.trial.outcome).is_label), "")
+
+        service = rospy.Service("/trial_recorder/record", RecordTrial, record or keep)
         self.addCleanup(service.shutdown)
         self.folder.mkdir()
         values = {"data": str(self.folder), "calibration": str(CALIBRATION), "trials": 6, "deadlines": QUICK}
-        values.update(simulator="/fake_sim", confirm=False)
+        values.update(simulator="/fake_sim", confirm=False, **parameters)
+        self.status = StatusListener(rospy.get_name())
+        self.addCleanup(self.status.close)
         with mock.patch.object(rospy, "Service"):  # another test's collector has the names
-            collector = Collector(parse_settings(CollectorSettings, values, "test"))
-        collector._check = lambda will_prepare: None  # there is no robot
+            self.collector = collector = Collector(parse_settings(CollectorSettings, values, "test"))
+        self.addCleanup(collector._on_stop, None)
+        collector._check = lambda will_prepare: None
+        task = Task(collector.run)
+
+        def end():
+            self.assertTrue(task.wait(DEADLINE), "the collection runs on")
+            return task.result()
+
+        return end
+
+    def stop_both_arms(self):
+        """Both arms' next approaches end in a fault of the robot, as by the emergency stop; those after that do not."""
+        both = threading.Barrier(2, timeout=DEADLINE)
+        outcomes = {arm: iter(["ROBOT_FAULT", *["SUCCESS"] * 20]) for arm in self.world.approach}
+
+        def approach(arm):
+            outcome = next(outcomes[arm])
+            if outcome == "ROBOT_FAULT":
+                both.wait()
+            return outcome
+
+        self.world.approach = dict.fromkeys(self.world.approach, approach)
+
+    def test_a_fault_of_one_arm_stops_both_until_a_person_has_seen_to_it(self):
         outcomes = iter(["ROBOT_FAULT", *["SUCCESS"] * 20])
 
         def approach(arm):
@@ -314,9 +348,8 @@ class CollectorTest(unittest.TestCase):
 
         self.world.pick_time = 5.0
         self.world.approach["left"] = approach
-        ended = []
-        thread = threading.Thread(target=lambda: ended.append(collector.run()), daemon=True)
-        thread.start()
+        end = self.attend()
+        collector = self.collector
         wait_for(lambda: collector._flags.paused, "the collection waits")
         wait_for(lambda: not self.world.moving, "the right arm stops, too", timeout=1.0)
         self.assertEqual(self.world.starts, ["left", "right"])
@@ -324,15 +357,45 @@ class CollectorTest(unittest.TestCase):
         time.sleep(1.0)
         self.assertEqual(self.world.picks, picks, "nothing moves meanwhile")
         self.assertEqual(collector._progress.snapshot().counts, {"ROBOT_FAULT": 1, "ABORTED": 1})
+        self.assertIn("the left arm stopped: approach: ROBOT_FAULT", self.status.all[-1].message)
         self.world.startable, self.world.pick_time = False, 0.05
         answer = collector._on_resume(None)
         self.assertEqual((answer.success, collector._flags.paused), (False, True))
         self.assertIn("the emergency stop is pressed", answer.message)
         self.world.startable = True
         self.assertTrue(collector._on_resume(None).success)
-        thread.join(DEADLINE)
-        self.assertEqual((ended, self.world.starts), ([0], ["left", "right", "left", "left"]))
+        self.assertEqual((end(), self.world.starts), (0, ["left", "right", "left", "left"]))
         self.assertEqual(collector._progress.snapshot().recorded_this_run, 6)
+
+    def test_a_pause_while_arms_are_started_again_holds_and_starts_no_further_arm(self):
+        self.stop_both_arms()
+        end = self.attend()
+        collector = self.collector
+        wait_for(lambda: collector._stopped == {"left", "right"}, "both arms stop")
+        self.world.at_start = lambda arm: collector._on_pause(None)
+        answer = collector._on_resume(None)
+        self.assertEqual((answer.success, collector._flags.paused), (False, True))
+        self.assertIn("paused; trials in flight end first", answer.message)
+        self.assertEqual(self.world.starts, ["left", "right", "left"])
+        time.sleep(0.5)  # some trials' time
+        self.assertEqual((self.world.picks, collector._workcell.halted), (0, True))
+        self.world.at_start = lambda arm: None
+        self.assertTrue(collector._on_resume(None).success)
+        self.assertEqual((end(), self.world.starts), (0, ["left", "right", "left", "right"]))
+
+    def test_stop_ends_a_start_before_the_next_arm(self):
+        self.world.at_start = lambda arm: self.collector._on_stop(None)
+        end = self.attend()
+        self.assertEqual((end(), self.world.starts, self.world.layouts), (0, ["left"], 0))
+
+    def test_stop_ends_a_resume_before_the_next_arm(self):
+        self.stop_both_arms()
+        end = self.attend()
+        wait_for(lambda: self.collector._stopped == {"left", "right"}, "both arms stop")
+        self.world.at_start = lambda arm: self.collector._on_stop(None)
+        answer = self.collector._on_resume(None)
+        self.assertEqual((answer.success, answer.message), (False, "the collection is ending"))
+        self.assertEqual((end(), self.world.starts, self.world.picks), (0, ["left", "right", "left"], 0))
 
     # Objects
 

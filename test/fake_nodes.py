@@ -67,6 +67,7 @@ class FakeNodes:
         picks: how many were begun.
         starts: arms whose executor was told to start, in order.
         startable: whether they can.
+        at_start: called with the arm while it is started.
     """
 
     def __init__(self) -> None:
@@ -100,6 +101,7 @@ class FakeNodes:
         self.moving: set = set()
         self.starts: List[str] = []
         self.startable = True
+        self.at_start: Callable[[str], object] = lambda arm: None
         self.pick_time = 0.05
         self.moved_under_layout = False
 
@@ -150,6 +152,7 @@ class FakeNodes:
 
     def _on_start(self, arm: str) -> TriggerResponse:
         self.starts.append(arm)
+        self.at_start(arm)
         return TriggerResponse(self.startable, "" if self.startable else "the emergency stop is pressed")
 
     def _on_scatter(self, _) -> TriggerResponse:
@@ -225,11 +228,15 @@ class Node:
 
 
 class StatusListener:
-    """Remembers what the collector publishes on ~status."""
+    """Remembers what the collector publishes on ~status.
 
-    def __init__(self) -> None:
+    Args:
+        node: the collector's name.
+    """
+
+    def __init__(self, node: str = "/collector") -> None:
         self.all: List[CollectionStatus] = []
-        self._subscriber = rospy.Subscriber("/collector/status", CollectionStatus, self.all.append, tcp_nodelay=True)
+        self._subscriber = rospy.Subscriber(f"{node}/status", CollectionStatus, self.all.append, tcp_nodelay=True)
 
     @property
     def states(self) -> List[str]:

@@ -53,6 +53,7 @@ PLANNERS = ("ompl", "moveit")
 SCATTER, EXCHANGE = "scatter", "exchange_objects"
 REMINDER = 60.0  # s of wall clock after which a person is asked again
 LINGER = 0.3  # s of wall clock for the last messages to reach their listeners
+ENDING = "the collection is ending"
 
 
 def _one_of(choices: Tuple[str, ...]):
@@ -169,6 +170,7 @@ class Collector:
         self._starving: Set[str] = set()  # arms that find nothing until a person has laid objects out
         self._busy: Dict[str, bool] = {arm: False for arm in settings.arm_names}
         self._stopped: Set[str] = set()  # arms that a person is to start again
+        self._pauses, self._reason = 0, ""  # how often the collection was paused, the arms' faults included; why last
         self._resuming = threading.Lock()
         self._lock = threading.RLock()  # guards all of the above and printing; never held across a call
         self._status = rospy.Publisher("~status", CollectionStatus, queue_size=10, latch=True)
@@ -218,9 +220,7 @@ class Collector:
             self._check(will_prepare=True)
             if self._settings.confirm:
                 self._ask("all checks hold; stand clear of the robot, then allow the first motion")
-            for arm in self._settings.arm_names:
-                self._publish(f"the {arm} arm goes to neutral")
-                self._workcell.start_arm(arm)
+            self._start_arms()
             self._workcell.wait_for_arms(self._settings.start_timeout)
             self._check(will_prepare=False)
         else:
@@ -235,6 +235,21 @@ class Collector:
         # only now: the recorder has made the folder
         write_conditions(self._settings.data, self._settings.conditions)
         self._progress.start(rospy.get_time())
+
+    def _start_arms(self) -> None:
+        """Have the executors enable their arms and bring them to neutral, one after the other.
+
+        Raises:
+            CallFailed: one of them could not.
+            Ended: ~stop was called meanwhile, or the node is shutting down; the arms after that do not move.
+        """
+        for arm in self._settings.arm_names:
+            if self._over():
+                raise Ended
+            self._publish(f"the {arm} arm goes to neutral")
+            self._workcell.start_arm(arm)
+        if self._over():
+            raise Ended
 
     def _check(self, will_prepare: bool) -> None:
         """Print the start-up checks.
@@ -282,21 +297,29 @@ class Collector:
         Raises:
             Ended: ~stop was called instead, or the node is shutting down.
         """
-        self._hold(request)
+        text = self._hold(request)
         asked = time.monotonic()
         while self._flags.paused and not self._over():
             if time.monotonic() - asked > REMINDER:
-                self._hold(request)
+                self._remind(text)
                 asked = time.monotonic()
             time.sleep(0.05)
         if self._over():
             raise Ended
 
-    def _hold(self, reason: str) -> None:
-        """Pause until somebody calls ~resume, and tell why."""
+    def _remind(self, text: str) -> None:
+        with self._lock:
+            # no pause of its own: whoever resumes just now answers the first request
+            if self._flags.paused:
+                self._publish(text)
+                rospy.logwarn("%s", text)
+
+    def _hold(self, reason: str) -> str:
+        """Pause until somebody calls ~resume, and tell why; what was told."""
         text = f"{reason}; `rosservice call {rospy.resolve_name('~resume')}` goes on"
         self._set(text, paused=True)
         rospy.logwarn("%s", text)
+        return text
 
     # One arm
 
@@ -333,10 +356,11 @@ class Collector:
 
     def _stop_arms(self, arm: str, fault: str) -> None:
         """A fault of the robot beside which a person stands: no arm moves until they have seen to it."""
-        self._stopped.add(arm)
-        # the other one, too: somebody is going to reach in
-        self._workcell.halted = True
-        self._hold(f"the {arm} arm stopped: {fault}")
+        with self._lock:
+            self._stopped.add(arm)
+            # the other one, too: somebody is going to reach in
+            self._workcell.halted = True
+            self._hold(f"the {arm} arm stopped: {fault}")
 
     def _one_trial(self, arm: str) -> Tuple[Trial, int]:
         """Run and record an attempt; the number of its trial, 0 where it gave no label."""
@@ -359,7 +383,7 @@ class Collector:
                 self._settled(arm, trial, number)
         with self._lock:
             print(describe_trial(number, trial, self._progress.snapshot()), flush=True)
-        self._publish(self._wish())
+            self._publish(self._note())
         return trial, number
 
     def _settled(self, arm: str, trial: Optional[Trial], number: int) -> None:
@@ -418,7 +442,7 @@ class Collector:
             if not self._settings.isolate:  # where a person is asked for another one after each try anyway
                 with self._lock:
                     self._starving.add(arm)
-                    self._publish(self._wish())
+                    self._publish(self._note())
                 rospy.logwarn("%s", self._wish())
         elif self._settings.isolate:
             # another one comes anyway
@@ -431,6 +455,10 @@ class Collector:
             with self._lock:
                 # other objects are laid out anew, too
                 self._rearrange = self._rearrange or SCATTER
+
+    def _note(self) -> str:
+        """What the status tells after a trial: why the collection waits for a person, else what they may do for it."""
+        return self._reason if self._flags.paused and not self._flags.stopping else self._wish()
 
     def _wish(self) -> str:
         """What a person may do for arms that find nothing, while the other one works; '' where there is nothing."""
@@ -529,28 +557,50 @@ class Collector:
 
     def _on_pause(self, _request) -> TriggerResponse:
         if self._flags.stopping:
-            return TriggerResponse(False, "the collection is ending")
+            return TriggerResponse(False, ENDING)
         self._set("paused; trials in flight end first", paused=True)
         return TriggerResponse(True, "no new trial starts; call ~resume to go on")
 
     def _on_resume(self, _request) -> TriggerResponse:
         if self._flags.stopping:
-            return TriggerResponse(False, "the collection is ending")
+            return TriggerResponse(False, ENDING)
         with self._lock:
             self._starving.clear()  # who resumes has seen to the table
+            # starting an arm takes up to minutes; what happens meanwhile this person has not seen, and it holds
+            pauses, arms = self._pauses, sorted(self._stopped)
         with self._resuming:
-            while self._stopped:
-                arm = sorted(self._stopped)[0]
-                self._publish(f"the {arm} arm goes to neutral")
-                try:
-                    self._workcell.start_arm(arm)
-                except CallFailed as error:
-                    self._hold(f"the {arm} arm could not be started again: {error}")
-                    return TriggerResponse(False, str(error))
-                self._stopped.discard(arm)
+            for arm in arms:
+                error = self._start_again(arm, pauses)
+                if error:
+                    return TriggerResponse(False, error)
+            return self._go_on(pauses)
+
+    def _start_again(self, arm: str, pauses: int) -> str:
+        """Start an arm that a person has seen to, unless more happened since; why it could not be started, or ''."""
+        with self._lock:
+            if self._over() or self._pauses != pauses or arm not in self._stopped:
+                return ""
+            self._publish(f"the {arm} arm goes to neutral")
+        try:
+            self._workcell.start_arm(arm)
+        except CallFailed as error:
+            self._hold(f"the {arm} arm could not be started again: {error}")
+            return str(error)
+        with self._lock:
+            self._stopped.discard(arm)
+        return ""
+
+    def _go_on(self, pauses: int) -> TriggerResponse:
+        """Let trials start again, unless somebody ended or paused the collection or an arm stopped since."""
+        with self._lock:
+            if self._over():
+                return TriggerResponse(False, ENDING)
+            if self._pauses != pauses:
+                self._publish(self._reason)
+                return TriggerResponse(False, f"not resumed, since meanwhile: {self._reason}")
             self._workcell.halted = False
             self._set("collecting", paused=False)
-        return TriggerResponse(True, "collecting")
+            return TriggerResponse(True, "collecting")
 
     def _on_stop(self, _request) -> TriggerResponse:
         self._set("trials in flight end first", stopping=True)
@@ -569,7 +619,10 @@ class Collector:
         with self._lock:
             for name, value in flags.items():
                 setattr(self._flags, name, value)
-        self._publish(message)
+            if flags.get("paused"):
+                self._pauses += 1
+                self._reason = message
+            self._publish(message)
 
     def _publish(self, message: str) -> None:
         with self._lock:
