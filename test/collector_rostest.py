@@ -19,10 +19,12 @@ from tf2_msgs.msg import TFMessage
 
 from grasp_learning.config import ConfigError, parse_settings
 from grasp_learning.execution.task import Task
+from grasp_learning.msg import PickResult
 from grasp_learning.ros.collector import Collector, CollectorSettings
+from grasp_learning.ros.workcell import Deadlines, RosWorkcell
 from grasp_learning.srv import RecordTrial, RecordTrialResponse
 from grasp_learning.storage import Collection, CollectionInfo, faults_of, trials_of
-from grasp_learning.trial import Outcome, Step
+from grasp_learning.trial import Grasp, Outcome, Step
 
 QUICK = {
     "sample": 2.0,
@@ -367,6 +369,49 @@ class CollectorTest(unittest.TestCase):
         self.assertEqual((end(), self.world.starts), (0, ["left", "right", "left", "left"]))
         self.assertEqual(collector._progress.snapshot().recorded_this_run, 6)
 
+    def stop_after_the_reading(self):
+        """The left arm's first pick stops it when the gripper was read, while the right arm moves."""
+
+        def pick(arm):
+            wait_for(lambda: "right" in self.world.moving, "the right arm moves")
+            self.world.pick_time, self.world.faults["left"] = 0.0, "the emergency stop is pressed"
+            self.world.pick["left"] = "FAILURE"
+            return "FAILURE"
+
+        self.world.pick_time = 10.0
+        self.world.pick["left"] = pick
+
+    def test_a_fault_after_the_reading_stops_both_arms_and_the_label_stands(self):
+        self.stop_after_the_reading()
+        end = self.attend()
+        collector = self.collector
+        wait_for(lambda: collector._flags.paused, "the collection waits")
+        wait_for(lambda: not self.world.moving, "the right arm stops, too", timeout=1.0)
+        wait_for(lambda: not any(collector._busy.values()), "both trials are over")
+        self.assertEqual(collector._progress.snapshot().counts, {"FAILURE": 1, "ABORTED": 1})
+        self.assertIn("the left arm stopped: the emergency stop is pressed", collector._reason)
+        self.assertTrue(collector._on_resume(None).success)
+        self.assertEqual((end(), self.world.starts), (0, ["left", "right", "left"]))
+        self.assertEqual(collector._progress.snapshot().recorded_this_run, 6)
+
+    def test_a_robot_that_stops_on_the_way_to_the_bin_is_a_fault_of_the_trial(self):
+        workcell = RosWorkcell(("left",), "", Deadlines(), place_held=True)
+        result = PickResult(place_outcome="ROBOT_FAULT", place_message="the emergency stop is pressed")
+        workcell._moved = lambda *_: (Step(Outcome.SUCCESS), result)
+        step = workcell.pick(Grasp("left", 2.0, 640, 400, 0.7, 0.2, -0.09, 0.5, 0.5, 3, 380))
+        self.assertEqual((step.outcome, step.fault), (Outcome.SUCCESS, "the emergency stop is pressed"))
+
+    def test_a_fault_stops_the_arms_also_when_the_trial_cannot_be_written(self):
+        def refuse_faults(request):
+            fault = request.trial.outcome == "ROBOT_FAULT"
+            return RecordTrialResponse(not fault, "no room", int(Outcome(request.trial.outcome).is_label), "")
+
+        self.stop_both_arms()
+        end = self.attend(record=refuse_faults)
+        wait_for(lambda: self.collector._stopped == {"left", "right"}, "both arms stop")
+        self.assertTrue(self.collector._on_resume(None).success)
+        self.assertEqual(end(), 0)
+
     def test_a_pause_while_arms_are_started_again_holds_and_starts_no_further_arm(self):
         self.stop_both_arms()
         end = self.attend()
@@ -381,6 +426,36 @@ class CollectorTest(unittest.TestCase):
         self.assertEqual((self.world.picks, collector._workcell.halted), (0, True))
         self.world.at_start = lambda arm: None
         self.assertTrue(collector._on_resume(None).success)
+        self.assertEqual((end(), self.world.starts), (0, ["left", "right", "left", "right"]))
+
+    def test_an_arm_that_stops_while_the_other_is_started_again_is_not_started_with_it(self):
+        resumed = threading.Event()
+
+        def late_fault(arm):
+            self.world.approach["right"] = "SUCCESS"
+            resumed.wait(DEADLINE)
+            return "ROBOT_FAULT"
+
+        def fault(arm):
+            self.world.approach["left"] = "SUCCESS"
+            wait_for(lambda: self.world.approach["right"] == "SUCCESS", "the right arm moves, too")
+            return "ROBOT_FAULT"
+
+        def at_start(arm):
+            resumed.set()
+            wait_for(lambda: "right" in self.collector._stopped, "the right arm stops")
+
+        self.world.approach = {"left": fault, "right": late_fault}
+        end = self.attend()
+        wait_for(lambda: self.collector._stopped == {"left"}, "the left arm stops")
+        self.world.at_start = at_start
+        answer = self.collector._on_resume(None)
+        self.assertFalse(answer.success)
+        self.assertIn("meanwhile: the right arm stopped: approach: ROBOT_FAULT", answer.message)
+        self.assertEqual(self.world.starts, ["left", "right", "left"])
+        self.assertTrue(self.collector._workcell.halted)
+        self.world.at_start = lambda arm: None
+        self.assertTrue(self.collector._on_resume(None).success)
         self.assertEqual((end(), self.world.starts), (0, ["left", "right", "left", "right"]))
 
     def test_stop_ends_a_start_before_the_next_arm(self):

@@ -57,6 +57,7 @@ class FakeNodes:
 
     Attributes:
         region, approach, grasp, pick: outcome that each step answers, by arm; a function is called with the arm.
+        faults: why each arm waits for a person, until it is started.
         prior: of the grasps; without places, as of random ones.
         background: what comes of learning the empty table, one after the other.
         scatter: whether objects can be laid out.
@@ -94,6 +95,7 @@ class FakeNodes:
         self.approach: Dict[str, object] = dict.fromkeys(ARMS, "SUCCESS")
         self.grasp: Dict[str, object] = dict.fromkeys(ARMS, "SUCCESS")
         self.pick: Dict[str, object] = dict.fromkeys(ARMS, "FAILURE")
+        self.faults: Dict[str, str] = dict.fromkeys(ARMS, "")
         self.prior = GraspPrior()
         self.background: Iterator[Tuple[bool, str]] = itertools.repeat((True, "done"))
         self.scatter = True
@@ -131,7 +133,7 @@ class FakeNodes:
 
     def _on_approach(self, arm: str, server) -> None:
         outcome = self._said(self.approach, arm)
-        server.set_succeeded(ApproachResult(outcome=outcome, message=f"approach: {outcome}"))
+        server.set_succeeded(ApproachResult(outcome, f"approach: {outcome}", self.faults[arm], 0.0))
 
     def _on_pick(self, arm: str, server) -> None:
         with self._lock:
@@ -143,7 +145,7 @@ class FakeNodes:
             time.sleep(0.01)
         with self._lock:
             self.moving.discard(arm)
-        result = PickResult(outcome=outcome, message=f"pick: {outcome}", force=3.0, position=0.0)
+        result = PickResult(outcome=outcome, message=f"pick: {outcome}", fault=self.faults[arm], force=3.0)
         if server.is_preempt_requested():
             result.outcome, result.message = "ABORTED", "cancelled"
             server.set_preempted(result)
@@ -153,6 +155,8 @@ class FakeNodes:
     def _on_start(self, arm: str) -> TriggerResponse:
         self.starts.append(arm)
         self.at_start(arm)
+        if self.startable:
+            self.faults[arm] = ""
         return TriggerResponse(self.startable, "" if self.startable else "the emergency stop is pressed")
 
     def _on_scatter(self, _) -> TriggerResponse:

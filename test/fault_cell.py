@@ -60,7 +60,7 @@ class Kind:
             clocks, of which this machine may delay one.
         deadline_at: phases with another deadline (s).
         delay: after the begin of the phase (s, robot's time).
-        label_at: phases at which the label stands, and the next trial ends with the outcome.
+        label_at: phases at which the label stands; of a sensor's fault the next trial tells.
     """
 
     outcome: str
@@ -75,6 +75,12 @@ class Kind:
     def stops(self) -> bool:
         """Whether the arm gets no command any more; after a fault of a sensor it clears the table."""
         return self.outcome == "ROBOT_FAULT"
+
+    def expected(self, phase: str) -> List[str]:
+        """Outcomes of the trials from the fault on that tell of it."""
+        if phase not in self.label_at:
+            return [self.outcome]
+        return ["label"] if self.stops else ["label", self.outcome]
 
 
 @dataclass
@@ -268,14 +274,17 @@ class FaultCell:
             self._at[phase] = strike if kind.delay == 0.0 else self._later(kind.delay, strike)
         wait_for(lambda: struck, f"phase {phase} begins", 60.0)
         fault, before = struck[0]
-        count = 2 if phase in kind.label_at else 1
+        count = len(kind.expected(phase))
         wait_for(lambda: len(self.recorded) >= before + count, f"{name} at {phase} ends the trial", 60.0)
+        if kind.stops:
+            wait_for(lambda: self.status.is_now("PAUSED"), "the collection waits for the person", 10.0)
         time.sleep(2 * STOP)  # in which a late command would come
-        result = self._judge(name, phase, fault, self.recorded[before : before + count])
+        # the arm that stopped gets no further trial
+        ended = self.recorded[before:] if kind.stops else self.recorded[before : before + count]
+        result = self._judge(name, phase, fault, ended)
         kind.end()
         time.sleep(2 * STOP)  # in which the robot tells of it
         if kind.stops:
-            wait_for(lambda: self.status.is_now("PAUSED"), "the collection waits for the person", 10.0)
             result.resumed = self.resume()
         return result
 
@@ -299,7 +308,7 @@ class FaultCell:
         return Result(
             kind=name,
             phase=phase,
-            expected=["label", kind.outcome] if phase in kind.label_at else [kind.outcome],
+            expected=kind.expected(phase),
             outcomes=["label" if outcome in LABELS else outcome for _, outcome, _ in ended],
             seconds=since_fault(min([ended[0][0], *retreats])),
             limit=kind.deadline_at.get(phase, kind.deadline) + GRACE,

@@ -47,7 +47,7 @@ class FakeServer:
 
 @pytest.fixture
 def arm():
-    return SimpleNamespace(cancelled=lambda: False)
+    return SimpleNamespace(cancelled=lambda: False, fault="")
 
 
 @pytest.fixture
@@ -102,6 +102,16 @@ def test_a_fault_has_its_type_and_its_message(goals):
 def test_a_cancelled_goal_is_preempted(goals, preempt, how):
     server, _ = run(goals, raising(Cancelled("stopped")), preempt)
     assert server.ended == [(how, "ABORTED", "stopped")]
+
+
+@pytest.mark.parametrize("outcome", [Outcome.SUCCESS, Outcome.SENSOR_FAULT])
+def test_an_arm_that_waits_for_a_person_says_so_whatever_the_outcome(goals, arm, outcome):
+    def work(result):
+        arm.fault = "the emergency stop is pressed"
+        return outcome
+
+    _, result = run(goals, work)
+    assert (result.outcome, result.fault) == (outcome, "the emergency stop is pressed")
 
 
 def test_a_second_goal_is_aborted_and_the_first_goes_on(goals):

@@ -77,6 +77,20 @@ def test_a_failed_grasp_keeps_its_reading_and_is_a_label():
     assert trial.outcome.is_label and trial.reading is READING
 
 
+@pytest.mark.parametrize("outcome", [Outcome.SUCCESS, Outcome.SENSOR_FAULT])
+def test_a_robot_that_stops_after_the_reading_is_told_and_takes_no_outcome_away(outcome):
+    workcell = MemoryWorkcell()
+    workcell.pick = lambda grasp: Step(outcome, "the put-back failed", READING, fault="the emergency stop is pressed")
+    trial = run_trial(workcell, "left")
+    assert (trial.outcome, trial.fault) == (outcome, "the emergency stop is pressed")
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_fault_of_the_robot_is_told_with_its_reason(step):
+    assert run_trial(MemoryWorkcell(**{step: Outcome.ROBOT_FAULT}), "left").fault == f"{step} ended so"
+    assert run_trial(MemoryWorkcell(**{step: Outcome.SENSOR_FAULT}), "left").fault == ""
+
+
 def test_only_success_and_failure_are_labels():
     assert [outcome.value for outcome in Outcome if outcome.is_label] == ["SUCCESS", "FAILURE"]
     assert str(Outcome.NO_OBJECTS) == "NO_OBJECTS"

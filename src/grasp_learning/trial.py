@@ -166,6 +166,7 @@ class Step(Generic[Value]):
         images: pictures the step took, by name, in the workcell's own form; the recorder takes them as they are.
         prior: of a guided grasp.
         placing: of a pick whose object was to be put into a bin, where one was held.
+        fault: why the arm stands still until a person has seen to it, whatever the outcome; empty where it does not.
     """
 
     outcome: Outcome
@@ -174,11 +175,16 @@ class Step(Generic[Value]):
     images: Dict[str, Any] = field(default_factory=dict)
     prior: Optional[Prior] = None
     placing: Optional[Placing] = None
+    fault: str = ""
 
 
 @dataclass
 class Trial:
-    """Everything that is known of one trial; see Trial.msg, whose fields these are."""
+    """Everything that is known of one trial; see Trial.msg, whose fields these are, but for the last one.
+
+    Attributes:
+        fault: of the robot in this trial, also where the label stands; empty where there was none.
+    """
 
     arm: str
     mode: str
@@ -196,6 +202,7 @@ class Trial:
     images: Dict[str, Any] = field(default_factory=dict)
     prior: Optional[Prior] = None
     placing: Optional[Placing] = None
+    fault: str = ""
 
 
 class Workcell(abc.ABC):
@@ -245,6 +252,10 @@ def run_trial(workcell: Workcell, arm: str, mode: str = "random", stage: int = 0
 def _run_steps(workcell: Workcell, trial: Trial) -> None:
     def done(step: Step) -> bool:
         trial.outcome, trial.detail = step.outcome, step.message
+        # a robot that stops after the reading, or while it clears the table, leaves the outcome as it is
+        trial.fault = step.fault
+        if step.outcome is Outcome.ROBOT_FAULT:
+            trial.fault = step.message or str(step.outcome)
         trial.images.update(step.images)
         return step.outcome is Outcome.SUCCESS
 

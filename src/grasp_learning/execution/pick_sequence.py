@@ -263,7 +263,7 @@ class PickSequence:
         """Put the object back; why that failed, for a person.
 
         The grasp was executed and read, so its label stands whatever happens now: dropping it would count held
-        objects, which take longer to put back, less often. A robot that stays broken fails the next approach.
+        objects, which take longer to put back, less often. That the arm waits for a person its ``fault`` tells.
 
         Raises:
             Cancelled: stop means stop.

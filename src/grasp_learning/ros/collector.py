@@ -338,11 +338,10 @@ class Collector:
         while self._enter(arm):
             trial, number = self._one_trial(arm)
             streak.add(trial.outcome, number > 0)
-            if number:
-                continue
-            if self._settings.attended and trial.outcome is Outcome.ROBOT_FAULT:
-                self._stop_arms(arm, trial.detail)
+            if self._settings.attended and trial.fault:
                 streak.faults = 0  # a person sees to each of them
+                continue
+            if number:
                 continue
             if streak.faults >= self._settings.max_consecutive_faults:
                 self._fail(
@@ -368,6 +367,9 @@ class Collector:
         trial: Optional[Trial] = None
         try:
             trial = run_trial(self._workcell, arm, self._settings.mode, self._settings.stage)
+            if self._settings.attended and trial.fault:
+                # whether or not there is a label, and before the time that writing it takes
+                self._stop_arms(arm, trial.fault)
             if not trial.model_sha256:  # it ended before a grasp was chosen
                 trial.model, trial.model_sha256 = Path(self._settings.model).name, self._model_sha256
             try:

@@ -34,7 +34,7 @@ class GoalRunner:
         """Run one goal and report its outcome.
 
         Args:
-            result: filled in and sent; has outcome, message and planning_time.
+            result: filled in and sent; has outcome, message, fault and planning_time.
             work: ``work(result) -> Outcome``.
         """
         if not self.busy.acquire(blocking=False):
@@ -46,6 +46,7 @@ class GoalRunner:
             self._arm.cancelled = server.is_preempt_requested
             self._feedback = lambda phase: server.publish_feedback(feedback_class(phase=phase))
             outcome = self._outcome(result, work)
+            result.fault = self._arm.fault
             result.planning_time = self._motions.planning_time
         finally:
             self._arm.cancelled = lambda: False

@@ -1,6 +1,7 @@
 """The workcell over ROS: each step of the trial protocol is a service call or an action goal with a deadline."""
 
 import time
+from dataclasses import replace
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
 import rospy
@@ -28,6 +29,7 @@ from grasp_learning.trial import (
     Grasp,
     Outcome,
     PickReading,
+    PlaceOutcome,
     Prior,
     Region,
     Step,
@@ -166,7 +168,10 @@ class RosWorkcell(Workcell):
             return step
         images = {"before_lift_image": result.before_lift_image, "after_lift_image": result.after_lift_image}
         reading = conversions.reading_from_result(result) if step.outcome.is_label else None
-        return Step(step.outcome, step.message, reading, images, placing=conversions.placing_from_msg(result))
+        placing, fault = conversions.placing_from_msg(result), step.fault
+        if placing is not None and placing.outcome is PlaceOutcome.ROBOT_FAULT:
+            fault = fault or placing.message
+        return Step(step.outcome, step.message, reading, images, placing=placing, fault=fault)
 
     def _moved(self, caller: ActionCaller, goal, deadline: float) -> Tuple[Step, Any]:
         """Send an arm a goal; its step and its result, None where there is none."""
@@ -176,7 +181,8 @@ class RosWorkcell(Workcell):
             result = caller.call(goal, deadline, self._deadlines.motion_wall, lambda: self.halted)
         except CallFailed as error:
             return Step(_call_outcome(Outcome.ROBOT_FAULT), str(error)), None
-        return _typed(f"action {caller.name}", result, Outcome.ROBOT_FAULT, {}, caller.last_status), result
+        step = _typed(f"action {caller.name}", result, Outcome.ROBOT_FAULT, {}, caller.last_status)
+        return replace(step, fault=result.fault), result
 
     def record(self, trial: Trial) -> int:
         """Have the trial written to disk.
