@@ -162,6 +162,46 @@ def test_a_descent_held_back_below_the_threshold_counts_as_contact(robot):
     assert arm.follow(straight(), Contact(arm.vertical_force, 15.0, 2, lambda q: -0.1 * q[0])) is False
 
 
+class SlowEndpoint:
+    """An endpoint's feed with a message only every few loops.
+
+    Attributes:
+        forces: of the messages still to come (N); then 0.
+    """
+
+    def __init__(self, clock, every):
+        self.forces, self.message, self._loops, self._every = [], None, 0, every
+        clock.hooks.append(self._tick)
+        self.age = self.silence = lambda: 0.0
+
+    def _tick(self):
+        if self._loops % self._every == 0:
+            z = self.forces.pop(0) if self.forces else 0.0
+            self.message = SimpleNamespace(wrench=SimpleNamespace(force=SimpleNamespace(z=z)))
+        self._loops += 1
+
+
+@pytest.mark.parametrize("every", [1, 2, 5])
+@pytest.mark.parametrize("noisy, felt", [(1, False), (2, True)])
+def test_a_reading_counts_once_however_often_it_is_looked_at(robot, every, noisy, felt):
+    endpoint = SlowEndpoint(robot.clock, every)
+    limb = robot.limb("left")
+    arm = Arm("left", limb, robot, lambda: robot.state, robot.clock, ArmSettings(), endpoint=endpoint)
+    endpoint.forces = [0.0] * 8 + [50.0] * noisy  # the first five are the baseline
+    contact = Contact(arm.new_vertical_force, 15.0, 2, lambda q: -0.1 * q[0])
+    assert arm.follow(straight(), contact) is not felt
+
+
+def test_the_baseline_is_of_as_many_messages(robot):
+    endpoint = SlowEndpoint(robot.clock, 3)
+    limb = robot.limb("left")
+    arm = Arm("left", limb, robot, lambda: robot.state, robot.clock, ArmSettings(), endpoint=endpoint)
+    endpoint.forces = [10.0, -10.0, 10.0, -10.0, 0.0]
+    contact = Contact(arm.new_vertical_force, 15.0, 2, lambda q: 0.0)
+    contact.set_baseline(arm._rest_readings(contact))
+    assert endpoint.forces == [] and contact._baseline == pytest.approx(0.0)
+
+
 def test_holding_still_streams_one_command(robot):
     arm = make_arm(robot)
     arm.follow(straight())

@@ -7,6 +7,7 @@ import pytest
 pytest.importorskip("rospy")
 
 import rospy
+from baxter_core_msgs.msg import AssemblyState
 from executor_fakes import FakeClock, FakeRobot
 from sensor_msgs.msg import JointState
 
@@ -14,7 +15,7 @@ from grasp_learning.execution.arm import Arm, ArmSettings
 from grasp_learning.execution.faults import RobotFault
 from grasp_learning.robot_description import NEUTRAL, arm_joints
 from grasp_learning.ros import preflight
-from grasp_learning.ros.feeds import JointFeed
+from grasp_learning.ros.feeds import JointFeed, robot_state_feed
 
 PERIOD = 0.01
 
@@ -67,3 +68,13 @@ def test_preflight_looks_at_the_robots_clock_unless_there_is_one_clock_only(cloc
     for wallclock, delay in ((True, -2.0), (False, 0.0)):
         monkeypatch.setattr(rospy, "rostime", SimpleNamespace(is_wallclock=lambda value=wallclock: value))
         assert preflight._delay(joints) == pytest.approx(delay)
+
+
+@pytest.mark.parametrize("state", [AssemblyState(enabled=False), AssemblyState(enabled=True, stopped=True)])
+def test_that_the_motors_were_off_is_told_once(clock, send, state):
+    feed = robot_state_feed(clock)
+    send(AssemblyState(enabled=True))
+    assert not feed.was_off()
+    for message in (state, AssemblyState(enabled=True)):
+        send(message)
+    assert feed.was_off() and not feed.was_off()

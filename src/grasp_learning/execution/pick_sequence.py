@@ -212,7 +212,7 @@ class PickSequence:
 
     def _contact(self) -> Contact:
         limits = self._arm.settings
-        return Contact(self._arm.vertical_force, limits.contact_force, limits.contact_samples, self._motions.height)
+        return Contact(self._arm.new_vertical_force, limits.contact_force, limits.contact_samples, self._motions.height)
 
     def _close(self) -> bool:
         """Close on what is there; whether the fingers came to rest."""

@@ -178,8 +178,18 @@ class ArmExecutor:
         gripper = self._found(lambda: baxter_interface.Gripper(side), end, f"the {side} gripper")
         joints, feed = JointFeed(self._clock), GripperFeed(self._clock, side)
         guard = make_guard(RobotModel(load_urdf()), side, settings.safety, self._table, settings.streaming.max_step)
-        watched = {"the robot's state": state, "the force at the hand": endpoint}
-        self._arm = Arm(side, limb, joints, lambda: state.message, self._clock, settings.streaming, guard, watched)
+        self._arm = Arm(
+            side,
+            limb,
+            joints,
+            lambda: state.message,
+            self._clock,
+            settings.streaming,
+            guard,
+            {"the robot's state": state},
+            endpoint,
+            state.was_off,
+        )
         self._hand = Hand(gripper, feed, self._arm.wait, self._clock, settings.gripper, sdk_task)
         while joints.positions(side) is None or feed.sample() is None:
             if time.monotonic() > end or rospy.is_shutdown():

@@ -100,9 +100,26 @@ class Newest:
         self._subscriber.unregister()
 
 
-def robot_state_feed(clock) -> Newest:
+class StateFeed(Newest):
     """The robot's AssemblyState."""
-    return Newest(clock, "robot/state", AssemblyState)
+
+    def __init__(self, clock):
+        self._off = False
+        super().__init__(clock, "robot/state", AssemblyState)
+
+    def _on_message(self, message) -> None:
+        super()._on_message(message)
+        self._off = self._off or message.stopped or not message.enabled
+
+    def was_off(self) -> bool:
+        """Whether the motors were off since this was last asked; an arm may have sagged or been led away then."""
+        off, self._off = self._off, False
+        return off
+
+
+def robot_state_feed(clock) -> StateFeed:
+    """The robot's AssemblyState."""
+    return StateFeed(clock)
 
 
 def endpoint_feed(clock, side: str) -> Newest:
