@@ -55,6 +55,8 @@ SDK_GRIPPER_NAMES = ("state", "properties", "command", "rsdk/set_properties", "r
 
 ENABLE_ATTEMPTS = 3
 ENABLE_SETTLE = 0.3  # s
+MOST_APART = 0.01  # m; the robot's own calibration moves its gripper by millimetres
+COMPARE_TIME = 2.0  # s, wall clock; joints and endpoint of an arm that moves are of different moments
 
 
 class ArmExecutorSettings(Settings):
@@ -165,7 +167,7 @@ class ArmExecutor:
         """Find the robot.
 
         Raises:
-            RobotFault: it does not answer within the startup timeout.
+            RobotFault: it does not answer within the startup timeout, or has its gripper elsewhere than this package.
         """
         # imported here: the SDK reads the robot's parameters on import, and only this node needs it
         import baxter_interface
@@ -195,6 +197,9 @@ class ArmExecutor:
             if time.monotonic() > end or rospy.is_shutdown():
                 raise RobotFault(f"no joint states of both arms, or no state of the {side} gripper")
             time.sleep(0.02)
+        compare_descriptions(
+            side, lambda: limb.endpoint_pose()["position"], lambda: self._motions.position(joints.positions(side))
+        )
 
     def _found(self, make: Callable, end: float, what: str):
         """Construct one of the SDK's classes, again and again until it finds its topics or the time is over."""
@@ -359,6 +364,33 @@ class ArmExecutor:
             rospy.logwarn("which objects are near is not known: %s", error)
             return ()
         return tuple(answer.names)
+
+
+def compare_descriptions(side: str, reported: Callable, computed: Callable, patience: float = COMPARE_TIME) -> None:
+    """Look whether the robot and this package mean the same place by the same joints.
+
+    Plans and bounds are of this package's description, cameras and people see where the robot has its gripper.
+
+    Args:
+        reported: returns the point (3,) between the fingertips by the robot. computed: by this package (base frame, m).
+        patience: they must agree once within it (s, wall clock).
+
+    Raises:
+        RobotFault: they never do.
+    """
+    end = time.monotonic() + patience
+    while True:
+        told, ours = np.array(reported(), float), np.array(computed(), float)
+        apart = float(np.linalg.norm(told - ours))
+        if apart <= MOST_APART:
+            return
+        if time.monotonic() > end:
+            raise RobotFault(
+                f"the {side} gripper is at {told} m by the robot (endpoint_state) and at {ours} m by this package's "
+                f"description (urdf/baxter.urdf.xacro), {100 * apart:.1f} cm apart (at most {100 * MOST_APART:g}); "
+                "correct the description of the fingers or of the arm in whichever of the two is wrong"
+            )
+        time.sleep(0.02)
 
 
 def absolute_sdk_names(side: str) -> list:
