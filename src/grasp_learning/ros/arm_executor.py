@@ -100,12 +100,14 @@ class ArmExecutor:
         ~approach (grasp_learning/Approach): over a region; ~pick (grasp_learning/Pick): grasp, lift, read, put back,
         clear the table; with ``place`` a held object goes into the arm's bin, and ``place_outcome`` tells what became
         of it. The result's ``outcome`` is typed; the goal is succeeded where it is SUCCESS or FAILURE, preempted where
-        it is ABORTED by a cancel, else aborted. One goal runs at a time; a second one is ABORTED.
+        it is ABORTED by a cancel, else aborted. One goal runs at a time: one of the other action is ABORTED meanwhile,
+        one of the same action preempts it, as actionlib has it, and runs when the arm stands still.
 
     Services:
-        ~start (std_srvs/Trigger): a person allows motion. Enables the robot if that is allowed, calibrates the gripper,
-        brings the arm to neutral, then accepts goals; after a fault of the robot, again. With ``safety/attended`` false
-        the node does so by itself when it starts, and no fault makes it wait.
+        ~start (std_srvs/Trigger): a person allows motion. Resets and enables the robot if that is allowed, calibrates
+        the gripper, brings the arm to neutral, then accepts goals; after a fault of the robot, again. Where that fails
+        the arm waits as before. With ``safety/attended`` false the node does so by itself when it starts, and no fault
+        makes it wait.
 
     Publishers and subscribers: those of baxter_interface's Limb, Gripper and RobotEnable. The wrist camera's image and
     camera_info are subscribed only while a picture is taken.
