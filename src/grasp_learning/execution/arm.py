@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 from scipy.interpolate import CubicHermiteSpline
 
 from grasp_learning.config import Settings
-from grasp_learning.execution.faults import Cancelled, PlanningFailed, RobotFault
+from grasp_learning.execution.faults import Cancelled, PlanningFailed, RobotFault, StepError
 from grasp_learning.execution.guard import Guard
 from grasp_learning.robot_description import arm_joints
 
@@ -144,21 +144,33 @@ class Arm:
 
     def check(self) -> None:
         """Raise RobotFault unless the robot is enabled, not stopped, and reports its joints and all that is watched."""
-        if self.fault:
-            raise RobotFault(f"the {self.side} arm waits for a person since this fault: {self.fault}")
-        self._check_state()
-        self._check_joints()
-        for what, feed in self._watched.items():
-            self._check_silence(what, feed, self.settings.state_timeout)
+        self._look()
+        if self._was_off():
+            self._held = None  # it sagged, or was led away
 
     def clear(self) -> None:
-        """A person has seen to the fault: the arm may move again."""
-        self.fault = ""
+        """A person has seen to the fault: the arm may move again, from where it is now."""
+        self.fault, self._held = "", None
+
+    @contextlib.contextmanager
+    def cleared(self) -> Iterator[None]:
+        """As :meth:`clear`, if what is done within succeeds; else the arm waits for the person as before."""
+        fault = self.fault
+        self.clear()
+        try:
+            yield
+        except Exception as error:
+            if isinstance(error, RobotFault) or not isinstance(error, StepError):
+                self.stopped_by(str(error) or type(error).__name__)
+            self.fault = self.fault or fault
+            raise
 
     def stopped_by(self, message: str) -> RobotFault:
         """The fault to raise when the arm must not be commanded any more; an attended arm stays so."""
         if self._guard is not None and self._guard.settings.attended:
             self.fault = self.fault or message
+        # until it moves again it may sag, or be led away: it must not be told to jump back
+        self._held = None
         return RobotFault(message)
 
     def follow(self, trajectory, contact: Optional[Contact] = None) -> bool:
@@ -257,7 +269,10 @@ class Arm:
             raise self.stopped_by(str(error)) from None
         now = self.clock.now()
         self._next = self._next + period if 0.0 <= now - self._next < period else now + period
-        self.check()
+        self._look()
+        if self._was_off():
+            self._check_state()
+            raise self.stopped_by("the robot was off for a moment")  # what is under way begins where the arm was before
 
     def send(self, command: np.ndarray) -> None:
         """Command joints (7,), and hold them from now on.
@@ -338,6 +353,14 @@ class Arm:
             f"(tolerance {limit:g} rad); force at the hand ({force.x:.0f}, {force.y:.0f}, {force.z:.0f}) N; "
             f"all joints are off by {', '.join(f'{error:+.3f}' for error in errors)} rad"
         )
+
+    def _look(self) -> None:
+        if self.fault:
+            raise RobotFault(f"the {self.side} arm waits for a person since this fault: {self.fault}")
+        self._check_state()
+        self._check_joints()
+        for what, feed in self._watched.items():
+            self._check_silence(what, feed, self.settings.state_timeout)
 
     def _check_state(self) -> None:
         state = self._state()

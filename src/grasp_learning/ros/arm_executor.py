@@ -223,16 +223,16 @@ class ArmExecutor:
         """Enable the robot if allowed, calibrate the gripper, go to neutral, then accept goals.
 
         Raises:
-            StepError: one of these failed.
+            StepError: one of these failed; a fault for which the arm waited stands.
         """
         if self._settings.enable != "never":
             self._enable()
-        self._arm.clear()
-        self._arm.check()
-        self._hand.prepare()
-        self._hand.start_open()
-        self._sequence.to_neutral()
-        self._hand.wait_open()
+        with self._arm.cleared():
+            self._arm.check()
+            self._hand.prepare()
+            self._hand.start_open()
+            self._sequence.to_neutral()
+            self._hand.wait_open()
         if self._approach is None:
             self._offer_actions()
         rospy.loginfo("the %s arm is ready", self._settings.arm)
@@ -285,7 +285,9 @@ class ArmExecutor:
                 server.need_to_terminate = True
 
     def _enable(self) -> None:
-        """Enable the robot, and look whether it stays so: the other arm's executor may be resetting it meanwhile.
+        """Enable the robot, which resets a stopped one, and look whether it stays so.
+
+        The other arm's executor may be resetting it meanwhile.
 
         Raises:
             RobotFault: it cannot be enabled.
@@ -305,7 +307,7 @@ class ArmExecutor:
 
     def _on_approach(self, goal) -> None:
         def run(result: ApproachResult) -> Outcome:
-            if self._settings.enable == "always":
+            if self._settings.enable == "always" and not self._arm.fault:
                 self._enable()
             region = conversions.region_from_msg(goal.region)
             self._check_arm(region.arm)
