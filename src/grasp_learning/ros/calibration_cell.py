@@ -228,6 +228,7 @@ class RosCell(Cell):
     # --- parts ------------------------------------------------------------------------------------------------------
 
     def _move(self, request: PlanRequest) -> None:
+        self._arm.check()  # that the motors were off while a person thought is no fault
         for attempt in range(_TRIES):
             result = self._planner.plan(request)
             if result.outcome is not Outcome.PLANNING_FAILED or attempt == _TRIES - 1:
