@@ -72,7 +72,8 @@ class FakeBaxter:
         self.publishing, self.joints_frozen, self.pictures = True, False, True
         self.state = AssemblyState(enabled=False)
         self.positions = {side: list(NEUTRAL) for side in SIDES}
-        self._kinematics = {side: Kinematics(RobotModel(load_urdf()), side) for side in SIDES}
+        model = RobotModel(load_urdf())
+        self._kinematics = {side: Kinematics(model, side) for side in SIDES}
         self.grippers = {side: FakeGripperState() for side in SIDES}
         self.commands, self.near_asked = [], []
         self._clock = rospy.Publisher("/clock", Clock, queue_size=1, tcp_nodelay=True)
