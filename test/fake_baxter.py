@@ -21,7 +21,9 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, Image, JointState
 from std_msgs.msg import Bool, Empty
 
-from grasp_learning.robot_description import NEUTRAL, arm_joints
+from grasp_learning.motion.kinematics import Kinematics
+from grasp_learning.motion.robot_model import RobotModel
+from grasp_learning.robot_description import NEUTRAL, arm_joints, load_urdf
 from grasp_learning.srv import QueryHeld, QueryHeldResponse, QueryNear, QueryNearResponse
 
 SIDES = ("left", "right")
@@ -70,6 +72,8 @@ class FakeBaxter:
         self.publishing, self.joints_frozen, self.pictures = True, False, True
         self.state = AssemblyState(enabled=False)
         self.positions = {side: list(NEUTRAL) for side in SIDES}
+        model = RobotModel(load_urdf())
+        self._kinematics = {side: Kinematics(model, side) for side in SIDES}
         self.grippers = {side: FakeGripperState() for side in SIDES}
         self.commands, self.near_asked = [], []
         self._clock = rospy.Publisher("/clock", Clock, queue_size=1, tcp_nodelay=True)
@@ -172,7 +176,7 @@ class FakeBaxter:
             self._joints.publish(self._joint_state(now))
         for side, arm in self._arms.items():
             self.grippers[side].step()
-            arm["endpoint"].publish(EndpointState())
+            arm["endpoint"].publish(self._endpoint(side, now))
             if tick % 5 == 0:
                 arm["gripper"].publish(self.grippers[side].message)
                 arm["properties"].publish(EndEffectorProperties(id=7, ui_type=2))
@@ -188,6 +192,13 @@ class FakeBaxter:
         told = time.monotonic()
         self._state.publish(self.state)
         return told
+
+    def _endpoint(self, side: str, now) -> EndpointState:
+        message = EndpointState()
+        message.header.stamp, message.pose.orientation.w = now, 1.0
+        position = message.pose.position
+        position.x, position.y, position.z = self._kinematics[side].fk(self.positions[side])[:3, 3].tolist()
+        return message
 
     def _joint_state(self, now) -> JointState:
         message = JointState()

@@ -63,7 +63,8 @@ class FaultsTest(unittest.TestCase):
     def test_2_nothing_moves_unless_a_person_says_so(self):
         collector = self.cell.start()
         wait_for(lambda: self.cell.status.is_now("PAUSED"), "the checks hold", 60.0)
-        self.assertIn("later   enabled", collector.output)
+        # its terminal and its topic come by different ways
+        wait_for(lambda: "later   enabled" in collector.output, "the checks are printed")
         told = self.cell.status.all[-1].message
         self.assertIn("allow the first motion; `rosservice call /collector/resume`", told)
         time.sleep(1.0)

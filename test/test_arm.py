@@ -8,7 +8,7 @@ from executor_fakes import FakeClock, FakeRobot
 from motion_samples import ROBOT, TABLE
 
 from grasp_learning.execution.arm import Arm, ArmSettings, Contact
-from grasp_learning.execution.faults import Cancelled, RobotFault
+from grasp_learning.execution.faults import Cancelled, RobotFault, SensorFault
 from grasp_learning.execution.guard import SafetySettings, make_guard
 from grasp_learning.robot_description import NEUTRAL
 
@@ -162,6 +162,46 @@ def test_a_descent_held_back_below_the_threshold_counts_as_contact(robot):
     assert arm.follow(straight(), Contact(arm.vertical_force, 15.0, 2, lambda q: -0.1 * q[0])) is False
 
 
+class SlowEndpoint:
+    """An endpoint's feed with a message only every few loops.
+
+    Attributes:
+        forces: of the messages still to come (N); then 0.
+    """
+
+    def __init__(self, clock, every):
+        self.forces, self.message, self._loops, self._every = [], None, 0, every
+        clock.hooks.append(self._tick)
+        self.age = self.silence = lambda: 0.0
+
+    def _tick(self):
+        if self._loops % self._every == 0:
+            z = self.forces.pop(0) if self.forces else 0.0
+            self.message = SimpleNamespace(wrench=SimpleNamespace(force=SimpleNamespace(z=z)))
+        self._loops += 1
+
+
+@pytest.mark.parametrize("every", [1, 2, 5])
+@pytest.mark.parametrize("noisy, felt", [(1, False), (2, True)])
+def test_a_reading_counts_once_however_often_it_is_looked_at(robot, every, noisy, felt):
+    endpoint = SlowEndpoint(robot.clock, every)
+    limb = robot.limb("left")
+    arm = Arm("left", limb, robot, lambda: robot.state, robot.clock, ArmSettings(), endpoint=endpoint)
+    endpoint.forces = [0.0] * 8 + [50.0] * noisy  # the first five are the baseline
+    contact = Contact(arm.new_vertical_force, 15.0, 2, lambda q: -0.1 * q[0])
+    assert arm.follow(straight(), contact) is not felt
+
+
+def test_the_baseline_is_of_as_many_messages(robot):
+    endpoint = SlowEndpoint(robot.clock, 3)
+    limb = robot.limb("left")
+    arm = Arm("left", limb, robot, lambda: robot.state, robot.clock, ArmSettings(), endpoint=endpoint)
+    endpoint.forces = [10.0, -10.0, 10.0, -10.0, 0.0]
+    contact = Contact(arm.new_vertical_force, 15.0, 2, lambda q: 0.0)
+    contact.set_baseline(arm._rest_readings(contact))
+    assert endpoint.forces == [] and contact._baseline == pytest.approx(0.0)
+
+
 def test_holding_still_streams_one_command(robot):
     arm = make_arm(robot)
     arm.follow(straight())
@@ -179,6 +219,46 @@ def test_a_moved_arm_is_not_pulled_back(robot):
     assert np.allclose(robot.commands[-1][1], NEUTRAL)
 
 
+def stopped(robot, arm, action=lambda robot: setattr(robot.state, "enabled", False)):
+    """The robot stops while the arm rests, and works again."""
+    arm.follow(straight())
+    at_time(robot, 0.1, lambda: action(robot))
+    with pytest.raises(RobotFault):
+        arm.rest(1.0)
+    robot.clock.hooks.clear()
+    robot.state.enabled, robot.state.stopped, robot.state.estop_button = True, False, 0
+
+
+@pytest.mark.parametrize("action", [lambda robot: setattr(robot.state, "enabled", False), FakeRobot.press_estop])
+@pytest.mark.parametrize("make", [make_arm, lambda robot: attended(robot)])
+def test_an_arm_that_sagged_while_it_was_off_is_held_where_it_is(robot, action, make):
+    arm = make(robot)
+    stopped(robot, arm, action)
+    sagged = robot.positions_of["left"] = robot.positions_of["left"] - 0.04
+    arm.clear()
+    assert np.array_equal(arm.commanded(), sagged)
+    count = len(robot.commands)
+    arm.rest(0.1)
+    assert np.allclose(robot.commands[count][1], sagged)
+
+
+def test_an_arm_that_sagged_while_nobody_looked_is_held_where_it_is(robot):
+    off = [False] * 1000
+    arm = Arm("left", robot.limb("left"), robot, lambda: robot.state, robot.clock, ArmSettings(), was_off=off.pop)
+    arm.follow(straight())
+    robot.positions_of["left"] = robot.positions_of["left"] - 0.04  # between two goals
+    off.append(True)
+    arm.check()
+    assert np.array_equal(arm.commanded(), robot.positions_of["left"])
+    way = straight()
+    way.positions = way.positions[-1] + way.positions - way.positions[0]
+    off.append(True)  # while a way was planned
+    count = len(robot.commands)
+    with pytest.raises(RobotFault, match="off for a moment"):
+        arm.follow(way)
+    assert len(robot.commands) == count
+
+
 def test_time_that_was_set_back_does_not_stall_the_loop(robot):
     arm = make_arm(robot)
     arm.follow(straight(0.5))
@@ -191,7 +271,8 @@ def test_time_that_was_set_back_does_not_stall_the_loop(robot):
 
 
 def attended(robot, **watched) -> Arm:
-    guard = make_guard(ROBOT, "left", SafetySettings(speed_ratio=1.0, workspace_z=(-2.0, 2.0)), TABLE, 0.03)
+    everywhere = {f"workspace_{axis}": (-2.0, 2.0) for axis in "xyz"}
+    guard = make_guard(ROBOT, "left", SafetySettings(speed_ratio=1.0, **everywhere), TABLE, 0.03)
     limb = robot.limb("left")
     return Arm("left", limb, robot, lambda: robot.state, robot.clock, ArmSettings(), guard, watched)
 
@@ -210,6 +291,45 @@ def test_an_attended_arm_gets_no_command_after_a_fault_until_a_person_has_seen_t
     arm.clear()
     arm.rest(0.1)
     assert len(robot.commands) > count
+
+
+def moves(robot, arm) -> bool:
+    count = len(robot.commands)
+    try:
+        arm.rest(0.1)
+    except RobotFault as error:
+        assert "waits for a person" in str(error)
+    return len(robot.commands) > count
+
+
+@pytest.mark.parametrize(
+    "error, because",
+    [
+        (SensorFault("the gripper could not be calibrated"), "the robot is disabled"),
+        (Cancelled("the node is shutting down"), "the robot is disabled"),
+        (RobotFault("calibrating the gripper did not end"), "calibrating the gripper did not end"),
+        (ZeroDivisionError("division by zero"), "division by zero"),
+    ],
+)
+def test_a_start_that_fails_leaves_the_arm_waiting(robot, error, because):
+    arm = attended(robot)
+    stopped(robot, arm)
+    with pytest.raises(type(error)):
+        with arm.cleared():
+            arm.rest(0.1)  # within it may move
+            raise error
+    assert not moves(robot, arm) and because in arm.fault
+    with arm.cleared():
+        arm.rest(0.1)
+    assert moves(robot, arm)
+
+
+def test_a_start_that_fails_by_a_sensor_stops_no_arm_that_did_not_wait(robot):
+    arm = attended(robot)
+    with pytest.raises(SensorFault):
+        with arm.cleared():
+            raise SensorFault("the gripper sends no state")
+    assert moves(robot, arm)
 
 
 @pytest.mark.parametrize("what", ["the robot's state", "the force at the hand"])

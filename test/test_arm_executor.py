@@ -12,12 +12,16 @@ pytest.importorskip("grasp_learning.msg", reason="the workspace's messages are n
 
 import rospy
 import yaml
+from executor_fakes import FakeClock, FakeRobot
+from motion_samples import ROBOT, TABLE
 
 from grasp_learning.config import ConfigError, parse_settings
+from grasp_learning.execution.arm import Arm, ArmSettings
 from grasp_learning.execution.faults import Cancelled, RobotFault, SensorFault
+from grasp_learning.execution.guard import SafetySettings, make_guard
 from grasp_learning.execution.hand import bounded
 from grasp_learning.msg import PickFeedback, PickResult
-from grasp_learning.ros.arm_executor import ArmExecutorSettings
+from grasp_learning.ros.arm_executor import ArmExecutor, ArmExecutorSettings, compare_descriptions
 from grasp_learning.ros.calls import sdk_task
 from grasp_learning.ros.goals import GoalRunner
 from grasp_learning.trial import Outcome
@@ -45,9 +49,19 @@ class FakeServer:
         self.phases.append(feedback.phase)
 
 
+class FakeArm:
+    """What a goal's runner asks of an arm."""
+
+    def __init__(self):
+        self.cancelled, self.fault = lambda: False, ""
+
+    def stopped_by(self, message):
+        self.fault = message
+
+
 @pytest.fixture
 def arm():
-    return SimpleNamespace(cancelled=lambda: False, fault="")
+    return FakeArm()
 
 
 @pytest.fixture
@@ -89,13 +103,61 @@ def test_an_error_of_the_node_itself_is_a_robot_fault_with_a_traceback_in_the_lo
     assert (how, outcome) == ("aborted", "ROBOT_FAULT")
     assert type(error).__name__ in message and str(error) in message
     assert "Traceback" in caplog.text and "in work" in caplog.text
+    assert str(error) in arm.fault, "and it gets no further command"
     # and the node goes on
     assert run(goals, lambda result: Outcome.SUCCESS)[0].ended[0][1] == "SUCCESS"
 
 
-def test_a_fault_has_its_type_and_its_message(goals):
+def test_a_fault_has_its_type_and_its_message(goals, arm):
     server, _ = run(goals, raising(SensorFault("no picture")))
-    assert server.ended == [("aborted", "SENSOR_FAULT", "no picture")]
+    assert server.ended == [("aborted", "SENSOR_FAULT", "no picture")] and not arm.fault
+
+
+def test_a_fault_of_the_robot_stops_the_arm_whoever_noticed_it(goals, arm):
+    server, _ = run(goals, raising(RobotFault("move_group does not answer")))
+    assert server.ended == [("aborted", "ROBOT_FAULT", "move_group does not answer")]
+    assert arm.fault == "move_group does not answer"
+
+
+def executor_that_stands(prepare):
+    """An executor whose attended arm was stopped, and what `~start` does with its gripper."""
+    robot = FakeRobot(FakeClock())
+    guard = make_guard(ROBOT, "left", SafetySettings(), TABLE, 0.03)
+    executor = ArmExecutor.__new__(ArmExecutor)
+    executor._settings = ArmExecutorSettings(**LAUNCHED, enable="never")
+    executor._approach = "offered"
+    executor._arm = Arm("left", robot.limb("left"), robot, lambda: robot.state, robot.clock, ArmSettings(), guard)
+    executor._goals = GoalRunner(executor._arm, SimpleNamespace(planning_time=0.0))
+    executor._hand = SimpleNamespace(prepare=prepare, start_open=lambda: None, wait_open=lambda: None)
+    executor._sequence = SimpleNamespace(to_neutral=lambda: executor._arm.rest(0.1))
+    executor._arm.stopped_by("the emergency stop is pressed")
+    return executor
+
+
+def test_a_start_that_fails_accepts_no_goal():
+    def jammed():
+        raise SensorFault("the gripper could not be calibrated")
+
+    executor = executor_that_stands(jammed)
+    answer = executor._on_start(None)
+    assert (answer.success, answer.message) == (False, "the gripper could not be calibrated")
+    server, _ = run(executor._goals, lambda result: executor._arm.check())
+    assert server.ended[0][1] == "ROBOT_FAULT" and "the emergency stop is pressed" in server.ended[0][2]
+
+
+def test_a_start_that_succeeds_accepts_goals():
+    executor = executor_that_stands(lambda: None)
+    assert executor._on_start(None).success
+    assert run(executor._goals, lambda result: executor._arm.check() or Outcome.SUCCESS)[0].ended[0][1] == "SUCCESS"
+
+
+def test_a_robot_whose_gripper_is_elsewhere_than_this_packages_is_refused():
+    apart = iter([0.3, 0.02, 0.009])  # an arm that moves: it is enough that they agree once
+    compare_descriptions("left", lambda: (0.6, 0.2, next(apart)), lambda: (0.6, 0.2, 0.0))
+    with pytest.raises(
+        RobotFault, match=r"left gripper.*endpoint_state.*urdf/baxter.urdf.xacro.*2.0 cm apart.*correct"
+    ):
+        compare_descriptions("left", lambda: (0.6, 0.2, 0.02), lambda: (0.6, 0.2, 0.0), patience=0.1)
 
 
 @pytest.mark.parametrize("preempt, how", [(True, "preempted"), (False, "aborted")])

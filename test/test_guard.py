@@ -70,6 +70,46 @@ def test_an_arm_that_stands_outside_may_come_back_but_not_go_further(kinematics)
     assert "too low" in one.refuse(further)
 
 
+def test_who_is_out_of_the_workspace_may_not_sink_into_the_table(kinematics):
+    one = guard(workspace_z=(-0.3, 0.06))
+    above, low, deep = (over(kinematics, 0.65, 0.3, z) for z in (0.15, -0.09, -0.15))
+    one.begin(above)  # 9 cm above the workspace with the fingertips, more with the hand
+    assert one.refuse_path(np.stack([above, low])) == ""
+    assert "the fingertips (too low" in one.refuse_path(np.stack([above, deep]))
+    assert one.refuse(above) == ""
+    assert "the fingertips (too low" in one.refuse(deep)
+
+
+def test_who_is_above_the_workspace_may_not_leave_it_sideways(kinematics):
+    one = guard(workspace_z=(-0.3, 0.06), workspace_y=(0.25, 1.1))
+    above, aside = (over(kinematics, 0.65, y, 0.15) for y in (0.3, 0.2))
+    one.begin(above)
+    assert "(out of the workspace) of the left arm 0.050 m" in one.refuse_path(np.stack([above, aside]))
+
+
+def test_what_an_arm_has_come_back_by_is_not_allowed_again(kinematics):
+    one = guard()
+    outside, nearer, inside = (over(kinematics, 0.65, 0.3, z) for z in (-0.11, -0.10, -0.09))
+    one.begin(outside)
+    for back in (nearer, inside):
+        assert "too low" in one.refuse_path(np.stack([outside, back, outside]))
+        assert one.refuse_path(np.stack([outside, back])) == "", "to look at a path changes nothing"
+    one.begin(outside)
+    one._step = np.full(7, 1.0)  # rad; how long a step may be is not the subject here
+    assert one.refuse(outside) == "" and one.refuse(nearer) == ""
+    assert "too low" in one.refuse(outside)
+    one.begin(outside)  # another motion
+    assert one.refuse(outside) == ""
+
+
+def test_measured_joints_that_tremble_out_of_bounds_may_still_be_held(kinematics):
+    one, rng = guard(), np.random.default_rng(0)
+    outside = over(kinematics, 0.65, 0.3, -0.11)
+    one.begin(outside)
+    trembling = outside + rng.uniform(-2e-4, 2e-4, (200, 7))
+    assert all(one.refuse(q) == "" for q in trembling)
+
+
 def test_a_command_that_is_no_number_is_refused():
     one = guard()
     one.begin(np.array(NEUTRAL))

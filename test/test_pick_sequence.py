@@ -222,10 +222,12 @@ def test_the_picture_before_the_lift_shows_the_fingers_at_rest_on_the_object(cel
     cell.gripper.object_width = 60.0
     cell.sequence.approach(region())
     seen = []
-    cell.picture = lambda: seen.append((cell.gripper.value, cell.tip()[2])) or "picture"
+    # kinematics are for one thread, and pictures are taken beside the sequence's
+    cell.picture = lambda: seen.append((cell.gripper.value, cell.robot.positions("left"))) or "picture"
     cell.sequence.pick(grasp())
-    assert seen[0][0] == pytest.approx(60.0) and seen[0][1] < -0.05
-    assert seen[1][1] > 0.1
+    (gripper, before), (_, after) = seen
+    assert gripper == pytest.approx(60.0) and cell.motions.position(before)[2] < -0.05
+    assert cell.motions.position(after)[2] > 0.1
 
 
 @pytest.mark.parametrize("width, outcome", [(60.0, Outcome.SUCCESS), (None, Outcome.FAILURE)])
@@ -433,6 +435,109 @@ def test_an_attended_arm_stays_where_a_fault_of_the_robot_stopped_it(motions):
     cell.arm.clear()
     cell.sequence.to_neutral()
     assert cell.at_neutral()
+
+
+def raising(error):
+    def call(*_args, **_kwargs):
+        raise error
+
+    return call
+
+
+def assert_stands(cell, count, opened):
+    """No command to arm or hand since, and none until a person has seen to it."""
+    assert "retreat" not in cell.phases
+    with pytest.raises(RobotFault, match="waits for a person"):
+        cell.sequence.approach(region())
+    assert (len(cell.robot.commands), cell.gripper.log.count("open")) == (count, opened)
+
+
+def attended(motions):
+    return Cell(motions, safety=SafetySettings(speed_ratio=1.0))
+
+
+def test_an_attended_arm_stays_where_a_fault_of_the_planner_stopped_it(motions, monkeypatch):
+    cell = attended(motions)
+    cell.sequence.approach(region())
+    count, opened = len(cell.robot.commands), cell.gripper.log.count("open") + 1  # by the pick itself
+    gone = SimpleNamespace(ok=False, outcome=Outcome.ROBOT_FAULT, message="move_group does not answer")
+    monkeypatch.setattr(motions._planner, "plan", lambda request: gone)
+    with pytest.raises(RobotFault, match="move_group does not answer; the arm stands still until"):
+        cell.sequence.pick(grasp())
+    monkeypatch.undo()
+    assert_stands(cell, count, opened)
+
+
+def test_an_attended_arm_stays_where_a_gripper_that_hangs_stopped_it(motions, monkeypatch):
+    cell = attended(motions)
+    cell.sequence.approach(region())
+    count, opened = len(cell.robot.commands), cell.gripper.log.count("open")
+    monkeypatch.setattr(cell.hand, "prepare", raising(RobotFault("resetting the gripper did not end within 20 s")))
+    with pytest.raises(RobotFault, match="did not end within 20 s; the arm stands still until"):
+        cell.sequence.pick(grasp())
+    monkeypatch.undo()
+    assert_stands(cell, count, opened)
+
+
+@pytest.mark.parametrize("phase", ["release", "clear"])
+def test_a_label_stands_and_the_attended_arm_where_it_is_when_the_planner_dies_while_it_puts_back(
+    motions, monkeypatch, phase
+):
+    cell = attended(motions)
+    cell.gripper.object_width = 60.0
+    cell.sequence.approach(region())
+    at = []
+
+    def die():
+        at.append((len(cell.robot.commands), cell.gripper.log.count("open")))
+        for name in ("shift", "to_joints", "rise"):
+            monkeypatch.setattr(motions, name, raising(RobotFault("move_group does not answer")))
+
+    cell.at_phase[phase] = die
+    report = cell.sequence.pick(grasp())
+    assert report.outcome is Outcome.SUCCESS and "the arm stands still" in report.message
+    monkeypatch.undo()
+    assert_stands(cell, *at[0])
+
+
+def test_a_fault_while_it_retreats_stops_an_attended_arm(motions, monkeypatch):
+    cell = attended(motions)
+    cell.sequence.approach(region())
+    cell.picture = raising(SensorFault("no picture came"))
+    fault = raising(RobotFault("move_group does not answer"))
+    cell.at_phase["retreat"] = lambda: monkeypatch.setattr(cell.sequence, "to_neutral", fault)
+    with pytest.raises(SensorFault, match="no picture came; the arm stays where it is: move_group"):
+        cell.sequence.pick(grasp())
+    assert cell.arm.fault == "move_group does not answer"
+
+
+def test_a_cancel_while_it_retreats_is_a_cancel(cell):
+    cell.sequence.approach(region())
+    cell.picture = raising(SensorFault("no picture came"))
+    cell.soon_after("retreat", lambda: setattr(cell, "cancel", True))
+    with pytest.raises(Cancelled):
+        cell.sequence.pick(grasp())
+    assert not cell.at_neutral()
+
+
+def test_each_way_back_down_is_planned_around_where_the_other_arm_is_then(cell, monkeypatch):
+    cell.gripper.object_width = 60.0
+    cell.sequence.approach(region(0.6, 0.5))
+    planned, shift = [], cell.motions.shift
+
+    def noted(q, offset, other, speed):
+        if cell.phases[-1] == "release":
+            planned.append((np.abs(other - cell.robot.positions_of["right"]).max(), offset[2]))
+        return shift(q, offset, other, speed)
+
+    def other_moves():
+        cell.robot.positions_of["right"] = cell.robot.positions_of["right"] + 1e-4
+
+    monkeypatch.setattr(cell.motions, "shift", noted)
+    cell.clock.hooks.append(other_moves)
+    assert cell.sequence.pick(grasp(0.6, 0.53)).outcome is Outcome.SUCCESS
+    assert [down < 0.0 for _, down in planned] == [False, True]  # aside, then down
+    assert max(late for late, _ in planned) < 2e-4
 
 
 def test_a_gripper_that_reports_an_error_while_it_closes_is_a_fault(cell):

@@ -53,6 +53,12 @@ def gripper(**changes):
         (check_enabled(state(stopped=True), False), Level.ERROR, "off"),
         (check_enabled(None, True), Level.ERROR, "robot/state"),
         (check_joints(0.01), Level.OK, "come"),
+        (check_joints(-0.05), Level.OK, "come"),
+        (
+            check_joints(-0.2),
+            Level.ERROR,
+            "0.2 s in the future; synchronise the robot's and this computer's clock (NTP)",
+        ),
         (check_joints(None), Level.ERROR, "none on robot/joint_states"),
         (check_joints(3.0), Level.ERROR, "3.0 s old"),
         (check_gripper("left", gripper(), False), Level.OK, "calibrated"),

@@ -17,6 +17,7 @@ from grasp_learning.calibration import load_calibration
 from grasp_learning.config import ConfigError, Settings
 
 DAY = 86400.0  # s
+AHEAD = 0.1  # s; joint states may seem to come from so far in the future, by two clocks that NTP keeps
 
 
 class PreflightSettings(Settings):
@@ -116,13 +117,19 @@ def check_joints(age: Optional[float]) -> Check:
     """Joint states of both arms come.
 
     Args:
-        age: of the newest (s); None where none came.
+        age: of the newest by its stamp (s), negative for one from the future; None where none came.
     """
     name = "joint states"
     if age is None:
         return Check(name, Level.ERROR, "none on robot/joint_states; is the robot on?")
     if age > 1.0:
         return Check(name, Level.ERROR, f"{age:.1f} s old; synchronise the computers' clocks (NTP)")
+    if age < -AHEAD:
+        return Check(
+            name,
+            Level.ERROR,
+            f"stamped {-age:.1f} s in the future; synchronise the robot's and this computer's clock (NTP)",
+        )
     return Check(name, Level.OK, "they come")
 
 

@@ -4,15 +4,16 @@ Everything runs in the caller's thread. Each loop looks at the robot first: an a
 silent or off its path gets no further command.
 """
 
+import contextlib
 from collections import deque
-from typing import Any, Callable, Deque, Dict, Optional, Tuple
+from typing import Any, Callable, Deque, Dict, Iterator, List, Optional, Tuple
 
 import numpy as np
 from pydantic import Field, model_validator
 from scipy.interpolate import CubicHermiteSpline
 
 from grasp_learning.config import Settings
-from grasp_learning.execution.faults import Cancelled, PlanningFailed, RobotFault
+from grasp_learning.execution.faults import Cancelled, PlanningFailed, RobotFault, StepError
 from grasp_learning.execution.guard import Guard
 from grasp_learning.robot_description import arm_joints
 
@@ -54,15 +55,15 @@ class Contact:
     """Whether the vertical force at the endpoint departs from its value before the motion.
 
     Args:
-        force: reads the force (N).
+        force: reads the force (N); None where none came since the last reading, which must not count twice.
         threshold: departure that counts as contact (N).
         samples: so many readings in a row make a contact; one alone may be noise.
         height: height (m) of the endpoint at joints (7,), to back off by.
     """
 
-    def __init__(self, force: Callable[[], float], threshold: float, samples: int, height: Callable):
-        self._force, self._threshold, self._samples = force, threshold, samples
-        self.height = height
+    def __init__(self, force: Callable[[], Optional[float]], threshold: float, samples: int, height: Callable):
+        self.read, self.height = force, height
+        self._threshold, self._samples = threshold, samples
         self._baseline = 0.0
         self._over = 0
 
@@ -71,8 +72,10 @@ class Contact:
         self._baseline = float(np.mean(readings))
 
     def __call__(self) -> bool:
-        """Take a reading; whether there is contact."""
-        self._over = self._over + 1 if abs(self._force() - self._baseline) > self._threshold else 0
+        """Take a reading, if there is a new one; whether there is contact."""
+        force = self.read()
+        if force is not None:
+            self._over = self._over + 1 if abs(force - self._baseline) > self._threshold else 0
         return self._over >= self._samples
 
 
@@ -86,6 +89,9 @@ class Arm:
         clock: a RosClock.
         guard: bounds of what is commanded; None where nothing can be hurt.
         watched: further topics that must not fall silent, as feeds (``age()`` and ``silence()``, s) by what they tell.
+        endpoint: feed of the EndpointState messages from which a contact takes the force; watched, too. None where the
+            limb's force is a new one whenever it is asked for, as in a simulation that takes turns with the caller.
+        was_off: whether the motors were off since it was last asked, also while nobody looked.
 
     Attributes:
         cancelled: whether the goal in progress was cancelled.
@@ -102,13 +108,18 @@ class Arm:
         settings: ArmSettings,
         guard: Optional[Guard] = None,
         watched: Optional[Dict[str, Any]] = None,
+        endpoint: Optional[Any] = None,
+        was_off: Callable[[], bool] = lambda: False,
     ):
         self.side = side
         self.settings = settings
         self.clock = clock
         self.cancelled: Callable[[], bool] = lambda: False
         self.fault = ""
-        self._guard, self._watched = guard, watched or {}
+        self._guard, self._watched = guard, dict(watched or {})
+        if endpoint is not None:
+            self._watched["the force at the hand"] = endpoint
+        self._endpoint, self._felt, self._was_off = endpoint, None, was_off
         self._speed_ratio = 1.0 if guard is None else guard.settings.speed_ratio
         self._limb, self._joints, self._state = limb, joints, state
         self._names = arm_joints(side)
@@ -133,21 +144,33 @@ class Arm:
 
     def check(self) -> None:
         """Raise RobotFault unless the robot is enabled, not stopped, and reports its joints and all that is watched."""
-        if self.fault:
-            raise RobotFault(f"the {self.side} arm waits for a person since this fault: {self.fault}")
-        self._check_state()
-        self._check_joints()
-        for what, feed in self._watched.items():
-            self._check_silence(what, feed, self.settings.state_timeout)
+        self._look()
+        if self._was_off():
+            self._held = None  # it sagged, or was led away
 
     def clear(self) -> None:
-        """A person has seen to the fault: the arm may move again."""
-        self.fault = ""
+        """A person has seen to the fault: the arm may move again, from where it is now."""
+        self.fault, self._held = "", None
+
+    @contextlib.contextmanager
+    def cleared(self) -> Iterator[None]:
+        """As :meth:`clear`, if what is done within succeeds; else the arm waits for the person as before."""
+        fault = self.fault
+        self.clear()
+        try:
+            yield
+        except Exception as error:
+            if isinstance(error, RobotFault) or not isinstance(error, StepError):
+                self.stopped_by(str(error) or type(error).__name__)
+            self.fault = self.fault or fault
+            raise
 
     def stopped_by(self, message: str) -> RobotFault:
         """The fault to raise when the arm must not be commanded any more; an attended arm stays so."""
         if self._guard is not None and self._guard.settings.attended:
             self.fault = self.fault or message
+        # until it moves again it may sag, or be led away: it must not be told to jump back
+        self._held = None
         return RobotFault(message)
 
     def follow(self, trajectory, contact: Optional[Contact] = None) -> bool:
@@ -168,7 +191,7 @@ class Arm:
         stream = _Stream(self, trajectory, self._speed_ratio)
         self._begin(stream)
         if contact is not None:
-            contact.set_baseline(self._rest_readings())
+            contact.set_baseline(self._rest_readings(contact))
         while not stream.finished:
             stream.tick()
             if self.cancelled():
@@ -222,6 +245,15 @@ class Arm:
         """Force (N) along z at the endpoint, as the robot estimates it."""
         return self._limb.endpoint_effort()["force"].z
 
+    def new_vertical_force(self) -> Optional[float]:
+        """As :meth:`vertical_force`; None where no message came since this was last asked."""
+        if self._endpoint is None:
+            return self.vertical_force()
+        # the feed's own message, not the limb's: force and message must belong together
+        message, felt = self._endpoint.message, self._felt
+        self._felt = message
+        return None if message is felt else message.wrench.force.z
+
     def pace(self) -> None:
         """Sleep until the next period begins, then look at the robot.
 
@@ -237,7 +269,10 @@ class Arm:
             raise self.stopped_by(str(error)) from None
         now = self.clock.now()
         self._next = self._next + period if 0.0 <= now - self._next < period else now + period
-        self.check()
+        self._look()
+        if self._was_off():
+            self._check_state()
+            raise self.stopped_by("the robot was off for a moment")  # what is under way begins where the arm was before
 
     def send(self, command: np.ndarray) -> None:
         """Command joints (7,), and hold them from now on.
@@ -280,12 +315,15 @@ class Arm:
         if refused:
             raise PlanningFailed(f"the path is refused: {refused}")
 
-    def _rest_readings(self, count: int = 5) -> list:
-        readings, command = [], self.commanded()
-        for _ in range(count):
+    def _rest_readings(self, contact: Contact, count: int = 5) -> List[float]:
+        readings: List[float] = []
+        command = self.commanded()
+        while len(readings) < count:  # pace() raises where none come
             self.pace()
             self.send(command)
-            readings.append(self.vertical_force())
+            force = contact.read()
+            if force is not None:
+                readings.append(force)
         return readings
 
     def _arrive(self, stream: "_Stream", contact: Optional[Contact]) -> bool:
@@ -315,6 +353,14 @@ class Arm:
             f"(tolerance {limit:g} rad); force at the hand ({force.x:.0f}, {force.y:.0f}, {force.z:.0f}) N; "
             f"all joints are off by {', '.join(f'{error:+.3f}' for error in errors)} rad"
         )
+
+    def _look(self) -> None:
+        if self.fault:
+            raise RobotFault(f"the {self.side} arm waits for a person since this fault: {self.fault}")
+        self._check_state()
+        self._check_joints()
+        for what, feed in self._watched.items():
+            self._check_silence(what, feed, self.settings.state_timeout)
 
     def _check_state(self) -> None:
         state = self._state()

@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 
 from grasp_learning.config import Settings
 from grasp_learning.execution.arm import Contact
-from grasp_learning.execution.faults import Cancelled, PlanningFailed, SensorFault, StepError, Unreachable
+from grasp_learning.execution.faults import Cancelled, PlanningFailed, RobotFault, SensorFault, StepError, Unreachable
 from grasp_learning.execution.placing import Placer
 from grasp_learning.execution.task import Task
 from grasp_learning.geometry import top_down_pose
@@ -212,7 +212,7 @@ class PickSequence:
 
     def _contact(self) -> Contact:
         limits = self._arm.settings
-        return Contact(self._arm.vertical_force, limits.contact_force, limits.contact_samples, self._motions.height)
+        return Contact(self._arm.new_vertical_force, limits.contact_force, limits.contact_samples, self._motions.height)
 
     def _close(self) -> bool:
         """Close on what is there; whether the fingers came to rest."""
@@ -273,7 +273,7 @@ class PickSequence:
         except Cancelled:
             raise
         except StepError as error:
-            return f"; putting the object back failed: {error}{self._retreat()}"
+            return f"; putting the object back failed: {error}{self._retreat(error)}"
         return ""
 
     def _place_in_bin(self, placer: Placer, pick_height: float) -> Placing:
@@ -293,7 +293,7 @@ class PickSequence:
         except (Unreachable, PlanningFailed) as error:
             return Placing(PlaceOutcome(str(error.outcome)), f"{error}{self._put_back_if_possible(pick_height)}")
         except StepError as error:
-            return Placing(PlaceOutcome(str(error.outcome)), f"{error}{self._retreat()}")
+            return Placing(PlaceOutcome(str(error.outcome)), f"{error}{self._retreat(error)}")
         cleared = self._clear()
         if not held:
             return Placing(PlaceOutcome.LOST, f"the object was lost on the way to the bin{cleared}")
@@ -309,6 +309,7 @@ class PickSequence:
         except Cancelled:
             raise
         except StepError as error:
+            self._latch(error)
             return f"; the arm stays where it is: {error}"
         return ""
 
@@ -327,20 +328,19 @@ class PickSequence:
             self.to_neutral()
 
     def _lower(self, pick_height: float) -> None:
-        q, other = self._arm.commanded(), self._arm.other_q()
+        q, limits = self._arm.commanded(), self.settings
         x, y, z = self._motions.position(q)
         goal = self._place(x, y)
         try:
             if np.hypot(goal[0] - x, goal[1] - y) > 0.01:
-                self._arm.follow(
-                    self._motions.shift(q, (goal[0] - x, goal[1] - y, 0.0), other, self.settings.lift_speed)
-                )
+                aside = (goal[0] - x, goal[1] - y, 0.0)
+                self._arm.follow(self._motions.shift(q, aside, self._arm.other_q(), limits.lift_speed))
                 q = self._arm.commanded()
         except Unreachable:
             pass  # then at the place where it was picked
-        drop = pick_height + self.settings.release_clearance - z
+        drop = pick_height + limits.release_clearance - z
         if drop < 0.0:
-            path = self._motions.shift(q, (0.0, 0.0, drop), other, self.settings.lower_speed)
+            path = self._motions.shift(q, (0.0, 0.0, drop), self._arm.other_q(), limits.lower_speed)
             self._arm.follow(path, self._contact())
 
     def _place(self, x: float, y: float) -> Tuple[float, float]:
@@ -386,9 +386,15 @@ class PickSequence:
         except Cancelled:
             raise  # stop means stop
         except StepError as error:
-            raise type(error)(f"{error}{self._retreat()}") from None
+            raise type(error)(f"{error}{self._retreat(error)}") from None
 
-    def _retreat(self) -> str:
+    def _retreat(self, cause: StepError) -> str:
+        """Let go and clear the table; why that failed or was left, for a person.
+
+        Raises:
+            Cancelled: stop means stop.
+        """
+        self._latch(cause)
         if self._arm.fault:
             return "; the arm stands still until a person has seen to it"
         try:
@@ -396,9 +402,17 @@ class PickSequence:
             self._phase("retreat")
             self._hand_open_if_possible()
             self.to_neutral()
+        except Cancelled:
+            raise
         except StepError as error:
+            self._latch(error)
             return f"; the arm stays where it is: {error}"
         return ""
+
+    def _latch(self, error: StepError) -> None:
+        """No command to an attended arm after a fault of the robot, be it one that planner or gripper noticed."""
+        if isinstance(error, RobotFault):
+            self._arm.stopped_by(str(error))
 
     def _hand_open_if_possible(self) -> None:
         # nothing more can be done about a gripper that does not answer; the arm may still clear the table

@@ -55,6 +55,8 @@ SDK_GRIPPER_NAMES = ("state", "properties", "command", "rsdk/set_properties", "r
 
 ENABLE_ATTEMPTS = 3
 ENABLE_SETTLE = 0.3  # s
+MOST_APART = 0.01  # m; the robot's own calibration moves its gripper by millimetres
+COMPARE_TIME = 2.0  # s, wall clock; joints and endpoint of an arm that moves are of different moments
 
 
 class ArmExecutorSettings(Settings):
@@ -98,12 +100,14 @@ class ArmExecutor:
         ~approach (grasp_learning/Approach): over a region; ~pick (grasp_learning/Pick): grasp, lift, read, put back,
         clear the table; with ``place`` a held object goes into the arm's bin, and ``place_outcome`` tells what became
         of it. The result's ``outcome`` is typed; the goal is succeeded where it is SUCCESS or FAILURE, preempted where
-        it is ABORTED by a cancel, else aborted. One goal runs at a time; a second one is ABORTED.
+        it is ABORTED by a cancel, else aborted. One goal runs at a time: one of the other action is ABORTED meanwhile,
+        one of the same action preempts it, as actionlib has it, and runs when the arm stands still.
 
     Services:
-        ~start (std_srvs/Trigger): a person allows motion. Enables the robot if that is allowed, calibrates the gripper,
-        brings the arm to neutral, then accepts goals; after a fault of the robot, again. With ``safety/attended`` false
-        the node does so by itself when it starts, and no fault makes it wait.
+        ~start (std_srvs/Trigger): a person allows motion. Resets and enables the robot if that is allowed, calibrates
+        the gripper, brings the arm to neutral, then accepts goals; after a fault of the robot, again. Where that fails
+        the arm waits as before. With ``safety/attended`` false the node does so by itself when it starts, and no fault
+        makes it wait.
 
     Publishers and subscribers: those of baxter_interface's Limb, Gripper and RobotEnable. The wrist camera's image and
     camera_info are subscribed only while a picture is taken.
@@ -165,7 +169,7 @@ class ArmExecutor:
         """Find the robot.
 
         Raises:
-            RobotFault: it does not answer within the startup timeout.
+            RobotFault: it does not answer within the startup timeout, or has its gripper elsewhere than this package.
         """
         # imported here: the SDK reads the robot's parameters on import, and only this node needs it
         import baxter_interface
@@ -178,13 +182,26 @@ class ArmExecutor:
         gripper = self._found(lambda: baxter_interface.Gripper(side), end, f"the {side} gripper")
         joints, feed = JointFeed(self._clock), GripperFeed(self._clock, side)
         guard = make_guard(RobotModel(load_urdf()), side, settings.safety, self._table, settings.streaming.max_step)
-        watched = {"the robot's state": state, "the force at the hand": endpoint}
-        self._arm = Arm(side, limb, joints, lambda: state.message, self._clock, settings.streaming, guard, watched)
+        self._arm = Arm(
+            side,
+            limb,
+            joints,
+            lambda: state.message,
+            self._clock,
+            settings.streaming,
+            guard,
+            {"the robot's state": state},
+            endpoint,
+            state.was_off,
+        )
         self._hand = Hand(gripper, feed, self._arm.wait, self._clock, settings.gripper, sdk_task)
         while joints.positions(side) is None or feed.sample() is None:
             if time.monotonic() > end or rospy.is_shutdown():
                 raise RobotFault(f"no joint states of both arms, or no state of the {side} gripper")
             time.sleep(0.02)
+        compare_descriptions(
+            side, lambda: limb.endpoint_pose()["position"], lambda: self._motions.position(joints.positions(side))
+        )
 
     def _found(self, make: Callable, end: float, what: str):
         """Construct one of the SDK's classes, again and again until it finds its topics or the time is over."""
@@ -206,16 +223,16 @@ class ArmExecutor:
         """Enable the robot if allowed, calibrate the gripper, go to neutral, then accept goals.
 
         Raises:
-            StepError: one of these failed.
+            StepError: one of these failed; a fault for which the arm waited stands.
         """
         if self._settings.enable != "never":
             self._enable()
-        self._arm.clear()
-        self._arm.check()
-        self._hand.prepare()
-        self._hand.start_open()
-        self._sequence.to_neutral()
-        self._hand.wait_open()
+        with self._arm.cleared():
+            self._arm.check()
+            self._hand.prepare()
+            self._hand.start_open()
+            self._sequence.to_neutral()
+            self._hand.wait_open()
         if self._approach is None:
             self._offer_actions()
         rospy.loginfo("the %s arm is ready", self._settings.arm)
@@ -268,7 +285,9 @@ class ArmExecutor:
                 server.need_to_terminate = True
 
     def _enable(self) -> None:
-        """Enable the robot, and look whether it stays so: the other arm's executor may be resetting it meanwhile.
+        """Enable the robot, which resets a stopped one, and look whether it stays so.
+
+        The other arm's executor may be resetting it meanwhile.
 
         Raises:
             RobotFault: it cannot be enabled.
@@ -288,7 +307,7 @@ class ArmExecutor:
 
     def _on_approach(self, goal) -> None:
         def run(result: ApproachResult) -> Outcome:
-            if self._settings.enable == "always":
+            if self._settings.enable == "always" and not self._arm.fault:
                 self._enable()
             region = conversions.region_from_msg(goal.region)
             self._check_arm(region.arm)
@@ -349,6 +368,33 @@ class ArmExecutor:
             rospy.logwarn("which objects are near is not known: %s", error)
             return ()
         return tuple(answer.names)
+
+
+def compare_descriptions(side: str, reported: Callable, computed: Callable, patience: float = COMPARE_TIME) -> None:
+    """Look whether the robot and this package mean the same place by the same joints.
+
+    Plans and bounds are of this package's description, cameras and people see where the robot has its gripper.
+
+    Args:
+        reported: returns the point (3,) between the fingertips by the robot. computed: by this package (base frame, m).
+        patience: they must agree once within it (s, wall clock).
+
+    Raises:
+        RobotFault: they never do.
+    """
+    end = time.monotonic() + patience
+    while True:
+        told, ours = np.array(reported(), float), np.array(computed(), float)
+        apart = float(np.linalg.norm(told - ours))
+        if apart <= MOST_APART:
+            return
+        if time.monotonic() > end:
+            raise RobotFault(
+                f"the {side} gripper is at {told} m by the robot (endpoint_state) and at {ours} m by this package's "
+                f"description (urdf/baxter.urdf.xacro), {100 * apart:.1f} cm apart (at most {100 * MOST_APART:g}); "
+                "correct the description of the fingers or of the arm in whichever of the two is wrong"
+            )
+        time.sleep(0.02)
 
 
 def absolute_sdk_names(side: str) -> list:

@@ -127,11 +127,12 @@ class RosCell(Cell):
 
         settings, end = self._settings, time.monotonic() + self._settings.startup_timeout
         clock = RosClock(settings.streaming.clock_timeout)
+        state, endpoint = robot_state_feed(clock), endpoint_feed(clock, self.side)
         self._enabler = _found(baxter_interface.RobotEnable, end, "the robot's state")
         self._limb = _found(lambda: baxter_interface.Limb(self.side), end, f"the {self.side} arm")
-        joints, state, endpoint = JointFeed(clock), robot_state_feed(clock), endpoint_feed(clock, self.side)
-        watched = {"the robot's state": state, "the force at the hand": endpoint}
-        stream = (clock, settings.streaming, guard, watched)
+        joints = JointFeed(clock)
+        watched = {"the robot's state": state}
+        stream = (clock, settings.streaming, guard, watched, endpoint, state.was_off)
         self._arm = Arm(self.side, self._limb, joints, lambda: state.message, *stream)
         self._arm.cancelled = rospy.is_shutdown
         while joints.positions(self.side) is None or state.message is None or endpoint.message is None:
@@ -213,7 +214,7 @@ class RosCell(Cell):
         start, planner = self._arm.q(), self._lowered(depth)
         speed /= self._settings.safety.speed_ratio  # by which the arm is slower than the plan
         down = planned(planner.plan_straight(self._down(start, depth, speed)))
-        contact = _Touch(self._arm.vertical_force, self._settings.streaming, self.kinematics, self._arm.q)
+        contact = _Touch(self._arm.new_vertical_force, self._settings.streaming, self.kinematics, self._arm.q)
         self._arm.follow(down, contact)
         q = self._arm.q()
         back = planner.plan_straight(StraightRequest(q, self.kinematics.fk(start), self._arm.other_q(), speed))
@@ -227,6 +228,7 @@ class RosCell(Cell):
     # --- parts ------------------------------------------------------------------------------------------------------
 
     def _move(self, request: PlanRequest) -> None:
+        self._arm.check()  # that the motors were off while a person thought is no fault
         for attempt in range(_TRIES):
             result = self._planner.plan(request)
             if result.outcome is not Outcome.PLANNING_FAILED or attempt == _TRIES - 1:

@@ -16,14 +16,17 @@ from grasp_learning.robot_description import arm_joints
 
 
 class JointFeed:
-    """Measured joints of both arms, from one message, and how old they are."""
+    """Measured joints of both arms, from one message, and how long ago it came.
+
+    The robot stamps them by its own clock, so how long ago they came is measured by this computer's alone.
+    """
 
     def __init__(self, clock, topic: str = "robot/joint_states"):
         self._clock = clock
         self._joints = {side: arm_joints(side) for side in ("left", "right")}
         self._latest: Optional[JointState] = None
         self._stamp = (0, 0)
-        self._advanced_at = clock.wall()
+        self._came, self._came_wall = clock.now(), clock.wall()
         self._index: Tuple[Sequence[str], Dict[str, list]] = ((), {})
         self._subscriber = rospy.Subscriber(topic, JointState, self._on_message, queue_size=1, tcp_nodelay=True)
 
@@ -32,7 +35,7 @@ class JointFeed:
             return  # some simulators publish the grippers' joints in messages of their own
         stamp = (message.header.stamp.secs, message.header.stamp.nsecs)
         if stamp != self._stamp:
-            self._stamp, self._advanced_at = stamp, self._clock.wall()
+            self._stamp, self._came, self._came_wall = stamp, self._clock.now(), self._clock.wall()
         self._latest = message
 
     def positions(self, side: str) -> Optional[np.ndarray]:
@@ -48,12 +51,16 @@ class JointFeed:
         return np.array([position[i] for i in index[side]])
 
     def age(self) -> float:
-        """Seconds of ROS time since the newest stamp."""
-        return self._clock.now() - (self._stamp[0] + 1e-9 * self._stamp[1])
+        """Seconds of ROS time since the stamp last changed."""
+        return self._clock.now() - self._came
 
     def silence(self) -> float:
         """Seconds of wall-clock time since the stamp last changed."""
-        return self._clock.wall() - self._advanced_at
+        return self._clock.wall() - self._came_wall
+
+    def delay(self) -> float:
+        """How far (s) the newest stamp lies behind ROS time; negative where the robot's clock is ahead of ours."""
+        return self._clock.now() - (self._stamp[0] + 1e-9 * self._stamp[1])
 
     def close(self) -> None:
         """Listen no more."""
@@ -93,9 +100,26 @@ class Newest:
         self._subscriber.unregister()
 
 
-def robot_state_feed(clock) -> Newest:
+class StateFeed(Newest):
     """The robot's AssemblyState."""
-    return Newest(clock, "robot/state", AssemblyState)
+
+    def __init__(self, clock):
+        self._off = False
+        super().__init__(clock, "robot/state", AssemblyState)
+
+    def _on_message(self, message) -> None:
+        super()._on_message(message)
+        self._off = self._off or message.stopped or not message.enabled
+
+    def was_off(self) -> bool:
+        """Whether the motors were off since this was last asked; an arm may have sagged or been led away then."""
+        off, self._off = self._off, False
+        return off
+
+
+def robot_state_feed(clock) -> StateFeed:
+    """The robot's AssemblyState."""
+    return StateFeed(clock)
 
 
 def endpoint_feed(clock, side: str) -> Newest:

@@ -6,7 +6,7 @@ from typing import Callable
 
 import rospy
 
-from grasp_learning.execution.faults import StepError
+from grasp_learning.execution.faults import RobotFault, StepError
 from grasp_learning.trial import Outcome
 
 
@@ -14,7 +14,8 @@ class GoalRunner:
     """Runs goals of several SimpleActionServers on one arm.
 
     Args:
-        arm: an Arm; its ``cancelled`` asks the server while a goal runs.
+        arm: an Arm; its ``cancelled`` asks the server while a goal runs, and where a person attends it, it takes no
+            further goal after a fault of the robot or an unexpected error.
         motions: a Motions; its planning time is reported.
 
     Attributes:
@@ -58,12 +59,15 @@ class GoalRunner:
             outcome = work(result)
         except StepError as error:
             outcome, result.message = error.outcome, str(error)
+            if isinstance(error, RobotFault):
+                self._arm.stopped_by(result.message)
         # Here, and only here, everything else: actionlib would answer with an empty result, which no client can tell
-        # from any other, and a defect of this node would go on as a puzzle elsewhere. The arm gets no more commands.
+        # from any other, and a defect of this node would go on as a puzzle elsewhere.
         except Exception as error:  # noqa: BLE001 - see above
             rospy.logerr("an error that should not happen; please report it:\n%s", traceback.format_exc())
             outcome = Outcome.ROBOT_FAULT
             result.message = f"unexpected {type(error).__name__} in the executor: {error} (its log has more)"
+            self._arm.stopped_by(result.message)
         result.outcome = str(outcome)
         return outcome
 

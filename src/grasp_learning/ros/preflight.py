@@ -85,7 +85,7 @@ class Preflight:
             check_software(rospy.get_param("rethink/software_version", None), self._settings.software),
             check_estop(state.message),
             check_enabled(state.message, will_prepare),
-            check_joints(joints.age() if joints.positions("left") is not None else None),
+            check_joints(_delay(joints)),
             *[check_gripper(arm, feed.message, will_prepare) for arm, feed in grippers.items()],
             *[self._judge(name, task) for name, task in pictures.items()],
             check_calibration(self._calibration, _now(), self._settings.calibration_days, self._ages),
@@ -120,6 +120,14 @@ def kinect_topics(roi_sampler: Mapping) -> KinectTopics:
         roi_sampler: its parameters, of which some may be missing.
     """
     return KinectTopics(**{key: roi_sampler[key] for key in KinectTopics.model_fields if key in roi_sampler})
+
+
+def _delay(joints: JointFeed) -> Optional[float]:
+    """How far the newest joint states' stamp lies behind (s); None where none came."""
+    if joints.positions("left") is None:
+        return None
+    # one simulated clock is never ahead of itself; its messages may only be under way for longer
+    return joints.delay() if rospy.rostime.is_wallclock() else max(joints.delay(), 0.0)
 
 
 def to_diagnostics(checks: Sequence[Check]) -> DiagnosticArray:
