@@ -174,6 +174,9 @@ def test_each_attempt_gets_a_good_share_of_the_time_that_is_left():
     assert len(seconds) == SETTINGS.moveit.attempts
     assert 0.6 < seconds[0] <= 0.75 < seconds[-1] <= 3.0  # EST needs 0.2 to 0.5 s around a wall; the last gets all
     planner, group = make(MoveItPath(Outcome.PLANNING_FAILED, ""))
+    plan(planner, time_budget=0.5)
+    assert group.asked[0][1] == pytest.approx(0.3)  # no crumbs
+    planner, group = make(MoveItPath(Outcome.PLANNING_FAILED, ""))
     assert plan(planner, time_budget=1e-9).outcome is Outcome.PLANNING_FAILED and not group.asked
 
 

@@ -68,14 +68,14 @@ def moveit(tmp_path):
 
 
 def test_the_poses_of_the_benchmark_are_planned_and_safe(moveit):
-    command = [sys.executable, str(BENCHMARK), "--planner", "moveit"]
+    # time enough also where a dozen processes share each core; without, some are given up there
+    command = [sys.executable, str(BENCHMARK), "--planner", "moveit", "--planning-time", "20"]
     environment = moveit.robot.environment
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=500, check=False)
     figures = {name: float(value) for name, value in re.findall(r"^(moveit_\w+) +(\S+) ", done.stdout, re.MULTILINE)}
     assert len(figures) == 10, f"{done.stdout}{done.stderr}"
     assert figures["moveit_table_solved"] == figures["moveit_table_safe"] == 50
-    # around a thin wall each is found where nothing else runs, 40 with a dozen processes on each core; and all are safe
-    assert figures["moveit_wall_safe"] == figures["moveit_wall_solved"] >= 30
+    assert figures["moveit_wall_safe"] == figures["moveit_wall_solved"] >= 48  # three paths of five are refused there
     assert "move_group_commander_wrappers" not in moveit.nodes()  # its C++ node went with the process
 
 
