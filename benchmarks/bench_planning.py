@@ -73,10 +73,12 @@ class IndependentCheck:
         return not self.collides(positions[-1])
 
 
-def run_case(name: str, boxes, median_ms: float, p95_ms=None, move_group=None) -> bool:
+def run_case(name: str, boxes, median_ms: float, p95_ms=None, move_group=None, seconds_each=None) -> bool:
     """Plan to every pose and print the figures of a case; whether all of them are reached."""
     urdf = load_urdf()
     settings = MotionSettings(wall_margin=None)
+    if seconds_each is not None:
+        settings = settings.model_copy(update={"planning_time": seconds_each})
     which = "ompl" if move_group is None else "moveit"
     planner = create_planner(which, RobotModel(urdf), "left", settings, TABLE, boxes, move_group=move_group)
     check = IndependentCheck(urdf, [table_box(TABLE), *boxes])
@@ -118,11 +120,18 @@ def main() -> int:
     """Run both cases."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--planner", choices=PLANNERS, default="ompl", help="default: %(default)s")
-    if parser.parse_args().planner == "ompl":
-        results = [run_case("table", [], median_ms=30, p95_ms=80), run_case("wall", [WALL], median_ms=200)]
+    parser.add_argument("--planning-time", type=float, help="allowed for each plan (s); default: as config/motion.yaml")
+    options = parser.parse_args()
+    seconds = options.planning_time
+    if options.planner == "ompl":
+        results = [
+            run_case("table", [], median_ms=30, p95_ms=80, seconds_each=seconds),
+            run_case("wall", [WALL], median_ms=200, seconds_each=seconds),
+        ]
     else:
         group, limit = connect_moveit(), MotionSettings().planning_time * 1e3
-        results = [run_case(name, boxes, limit, limit, group) for name, boxes in (("table", []), ("wall", [WALL]))]
+        cases = (("table", []), ("wall", [WALL]))
+        results = [run_case(name, boxes, limit, limit, group, seconds) for name, boxes in cases]
     return 0 if all(results) else 1
 
 

@@ -80,6 +80,7 @@ class FakeMoveIt:
             joints, or an exception to raise.
         lines: Cartesian paths to come, likewise: a fraction where the fake's own path is cut off, HANG, or an (n, 7)
             array, which counts as whole.
+        at_shutdown: what rospy is to call when the node ends.
         running, deaf: it runs; it forgets what it is told of the scene.
         commanders: MoveGroupCommanders made so far. plans, straights: requests, with start state and the like.
     """
@@ -94,6 +95,7 @@ class FakeMoveIt:
         self.running, self.deaf = True, False
         self.objects, self.applied = {}, []
         self.commanders, self.plans, self.straights, self.cpp_arguments = [], [], [], None
+        self.at_shutdown = []
         self.released = threading.Event()
         self._planners = {side: Ways(ROBOT, side, MotionSettings(), TABLE) for side in ("left", "right")}
 
@@ -104,6 +106,7 @@ class FakeMoveIt:
         commander = ModuleType("moveit_commander")
         commander.MoveItCommanderException = MoveItCommanderException
         commander.roscpp_initialize = self._initialize
+        commander.roscpp_shutdown = self._shut_down
         commander.MoveGroupCommander = self._commander_class()
         moveit_msgs, shape_msgs = ModuleType("moveit_msgs"), ModuleType("shape_msgs")
         moveit_msgs.msg, moveit_msgs.srv = self._messages(), self._services()
@@ -113,6 +116,7 @@ class FakeMoveIt:
         for module in (commander, moveit_msgs, moveit_msgs.msg, moveit_msgs.srv, shape_msgs, shape_msgs.msg):
             monkeypatch.setitem(sys.modules, module.__name__, module)
         monkeypatch.setattr(moveit_client, "call_service", self.call_service)
+        monkeypatch.setattr(moveit_client.rospy, "on_shutdown", self.at_shutdown.append)
         monkeypatch.setattr(moveit_client.rospy, "get_param", lambda name, default: self.params.get(name, default))
         return self
 
@@ -177,6 +181,9 @@ class FakeMoveIt:
     def _initialize(self, arguments):
         assert self.cpp_arguments is None, "roscpp is initialised once in a process"
         self.cpp_arguments = arguments
+
+    def _shut_down(self):
+        self.cpp_arguments = None
 
     # --- moveit_commander ---------------------------------------------------------------------------------------------
 

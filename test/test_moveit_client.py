@@ -66,6 +66,13 @@ def test_the_group_planner_and_remappings_are_baxters(moveit):
     assert (group.planner_id, group.attempts) == ("ESTkConfigDefault", 1)
 
 
+def test_moveits_own_node_ends_with_the_process(moveit):
+    connect()
+    for hook in moveit.at_shutdown:
+        hook()
+    assert moveit.cpp_arguments is None  # it is no longer a node
+
+
 def test_without_moveit_the_package_that_is_missing_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "moveit_commander", None)
     with pytest.raises(ConfigError, match="'moveit' needs moveit_commander.*ros-noetic-moveit.*'ompl' works"):
@@ -293,7 +300,7 @@ def test_a_move_group_that_dies_is_a_fault_of_the_robot(moveit, phase):
 
 def test_empty_plans_are_typed_and_the_arm_stays_at_neutral(moveit):
     cell = make_cell()
-    moveit.answers = [np.zeros((0, 7))] * 20
+    moveit.answers = [np.zeros((0, 7))] * 100
     with pytest.raises(PlanningFailed, match="empty"):
         cell.sequence.approach(region())
     assert cell.at_neutral()

@@ -43,6 +43,7 @@ def load(tmp_path, monkeypatch):
     (package / "launch" / "move_group.launch").write_text(MOVE_GROUP)
     path = [str(tmp_path), str(PACKAGE), os.environ.get("ROS_PACKAGE_PATH", "")]
     monkeypatch.setenv("ROS_PACKAGE_PATH", os.pathsep.join(path))
+    monkeypatch.delenv("CMAKE_PREFIX_PATH", raising=False)  # where MoveIt is installed, catkin would find the real one
     monkeypatch.setattr("roslaunch.substitution_args._rospack", None)  # it remembers which packages there are
 
     def load(*arguments):

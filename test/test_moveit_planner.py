@@ -184,13 +184,24 @@ def test_what_moveit_does_not_find_has_a_type_and_a_reason(answers, outcome, mes
     assert result.outcome is outcome and message in result.message and result.trajectory is None
 
 
-def test_the_budget_is_shared_by_the_attempts():
+def test_each_attempt_gets_a_good_share_of_the_time_that_is_left():
     planner, group = make(MoveItPath(Outcome.PLANNING_FAILED, "MoveIt: PREEMPTED"))
     plan(planner, time_budget=3.0)
-    seconds, attempts = [seconds for _, seconds in group.asked], SETTINGS.moveit.attempts
-    assert len(seconds) == attempts and 2.7 / attempts < seconds[0] <= 3.0 / attempts and seconds[-1] <= 3.0
+    seconds = [seconds for _, seconds in group.asked]
+    assert len(seconds) == SETTINGS.moveit.attempts
+    assert 0.6 < seconds[0] <= 0.75 < seconds[-1] <= 3.0  # EST needs 0.2 to 0.5 s around a wall; the last gets all
+    planner, group = make(MoveItPath(Outcome.PLANNING_FAILED, ""))
+    plan(planner, time_budget=0.5)
+    assert group.asked[0][1] == pytest.approx(0.3)  # no crumbs
     planner, group = make(MoveItPath(Outcome.PLANNING_FAILED, ""))
     assert plan(planner, time_budget=1e-9).outcome is Outcome.PLANNING_FAILED and not group.asked
+
+
+def test_a_way_is_found_where_most_paths_are_refused():
+    """Around a thin wall MoveIt's paths pass nearer than this package allows: of the real one's, three in five."""
+    bad = through(NEUTRAL, NEUTRAL + [0, 0.9, 0, 0, 0, 0, 0], NEAR)
+    planner, _ = make(*[bad] * 9, through(NEUTRAL, NEAR), settings=SETTINGS.model_copy(update={"planning_time": 30.0}))
+    assert plan(planner).ok
 
 
 def test_a_goal_that_is_the_start_is_not_asked_for():

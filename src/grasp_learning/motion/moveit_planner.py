@@ -30,6 +30,9 @@ TILT_TOLERANCE = 0.05  # rad
 SAME_DIRECTION = 1e-3  # rad; a path goes straight on where it turns by less
 LEAST_STEP = 1e-4  # m between points of a line that is timed
 WHOLE = 0.999  # fraction from which a line counts as complete
+# Of the time that is left, for one search: most find a way in much less; one that takes longer had better begin anew.
+SHARE = 0.25
+LEAST_TIME = 0.3  # s; a search of less is hardly worth it
 # The wall in MoveIt's scene is thinner than the margin that is kept here, so that an arm that may stand here may there.
 WALL_THINNER = 5e-3  # m on either side
 WALL_SIZE = 3.0  # m, beyond what arms reach
@@ -88,9 +91,10 @@ class MoveItPlanner(ScenePlanner):
         refused: List[PlanResult] = []
         attempts = self.settings.moveit.attempts
         for count in range(attempts):
-            seconds = watch.left() / (attempts - count)
-            if seconds <= 0:
+            left = watch.left()
+            if left <= 0:
                 break
+            seconds = min(max(left * SHARE, left / (attempts - count), LEAST_TIME), left)
             goal = goals[count % len(goals)]
             try:
                 self._move_group.show(self._obstacles)

@@ -13,7 +13,7 @@ class MoveItSettings(Settings):
     """How MoveIt is asked, where it plans."""
 
     planner_id: str = Field("ESTkConfigDefault", min_length=1)
-    attempts: int = Field(5, ge=1, le=100)
+    attempts: int = Field(20, ge=1, le=100)
     max_edge_step: float = Field(0.02, gt=0, le=1)
     connect_timeout: float = Field(10.0, gt=0)
     scene_timeout: float = Field(5.0, gt=0)

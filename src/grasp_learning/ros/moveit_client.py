@@ -104,6 +104,8 @@ class MoveItClient(MoveGroup):
         self._known_names(wait)
         self._check_planner()
         self._moveit.commander.roscpp_initialize(CPP_ARGUMENTS)
+        # else its node stays in the master's list when this process ends, and publishers go on trying to reach it
+        rospy.on_shutdown(self._moveit.commander.roscpp_shutdown)
         self._group = self._connect()
 
     # --- the node -----------------------------------------------------------------------------------------------------
