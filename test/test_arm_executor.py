@@ -16,7 +16,7 @@ from grasp_learning.config import ConfigError, parse_settings
 from grasp_learning.execution.faults import Cancelled, RobotFault, SensorFault
 from grasp_learning.execution.hand import bounded
 from grasp_learning.msg import PickFeedback, PickResult
-from grasp_learning.ros.arm_executor import ArmExecutorSettings
+from grasp_learning.ros.arm_executor import ArmExecutor, ArmExecutorSettings
 from grasp_learning.ros.calls import sdk_task
 from grasp_learning.ros.goals import GoalRunner
 from grasp_learning.trial import Outcome
@@ -161,3 +161,33 @@ def test_whatever_the_sdk_raises_in_a_wait_is_a_fault_of_the_robot(error):
 
     with pytest.raises(RobotFault, match="enabling failed: .*" + str(error)):
         bounded(wait, 5.0, "enabling", sdk_task)
+
+
+def test_in_gazebo_the_hands_first_commands_are_seconds_apart():
+    robot = yaml.safe_load((CONFIG.parent / "robots" / "gazebo.yaml").read_text())
+    delays = [robot[side]["arm_executor"].get("start_delay", 0.0) for side in ("left", "right")]
+    assert abs(delays[1] - delays[0]) >= 3.0
+    assert {**robot["right"]["arm_executor"], "start_delay": delays[0]} == {
+        **robot["left"]["arm_executor"],
+        "start_delay": delays[0],
+    }
+
+
+def test_the_first_command_waits_for_the_delay_and_no_later_start_does():
+    done = []
+    arm, hand = (SimpleNamespace(clear=lambda: None, check=lambda: None), SimpleNamespace())
+    for name in ("prepare", "start_open", "wait_open"):
+        setattr(hand, name, lambda name=name: done.append(name))
+    node = SimpleNamespace(
+        _settings=parse_settings(ArmExecutorSettings, {**LAUNCHED, "enable": "never", "start_delay": 5.0}, "test"),
+        _clock=SimpleNamespace(sleep=done.append),
+        _arm=arm,
+        _hand=hand,
+        _sequence=SimpleNamespace(to_neutral=lambda: done.append("neutral")),
+        _approach=None,
+    )
+    node._offer_actions = lambda: setattr(node, "_approach", "offered")
+    ArmExecutor.start(node)
+    ArmExecutor.start(node)
+    moves = ["prepare", "start_open", "neutral", "wait_open"]
+    assert done == [5.0, *moves, *moves]
