@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """The workcell's node over ROS: what it asks of Gazebo, what its services answer, and what a dead Gazebo means."""
 
+import time
 import unittest
 from xml.etree import ElementTree
 
@@ -9,7 +10,7 @@ import rostest
 from gazebo_msgs import msg, srv
 from geometry_msgs.msg import Pose
 from sensor_msgs.msg import JointState
-from std_srvs.srv import Trigger
+from std_srvs.srv import Empty, EmptyResponse, Trigger
 
 from grasp_learning.robot_description import NEUTRAL, arm_joints
 from grasp_learning.ros.calls import CallFailed, call_service
@@ -31,10 +32,11 @@ MD5 = {
 
 
 class PlayedGazebo:
-    """Gazebo's services about models; what is put somewhere stays there."""
+    """Gazebo's services about models; what is put somewhere stays there. Its time begins as it is asked to."""
 
     def __init__(self):
-        self.poses, self.documents, self.working = {"baxter": Pose(), PREFIX + "mug_99": Pose()}, {}, True
+        self.poses, self.documents, self.working, self.asked = {PREFIX + "mug_99": Pose()}, {}, True, 0
+        self.paused, self.risks, self.joints = True, [], None
         self.services = [
             rospy.Service(f"/gazebo/{name}", service_class, handler)
             for name, service_class, handler in (
@@ -43,13 +45,32 @@ class PlayedGazebo:
                 ("delete_model", srv.DeleteModel, self._delete),
                 ("set_model_state", srv.SetModelState, self._move),
                 ("get_model_state", srv.GetModelState, self._state),
+                ("pause_physics", Empty, self._pause),
+                ("unpause_physics", Empty, self._go_on),
             )
         ]
 
+    def _pause(self, request):
+        self.paused = True
+        return EmptyResponse()
+
+    def _go_on(self, request):
+        self.paused = False
+        names = [name for side in ("left", "right") for name in arm_joints(side)]
+        self.joints.publish(JointState(name=names, position=[*NEUTRAL, *NEUTRAL]))
+        return EmptyResponse()
+
+    def _change(self, name):
+        """The real one crashes now and then where it is not paused, by its range sensors."""
+        if not self.paused:
+            self.risks.append(name)
+
     def _properties(self, request):
+        self.asked += 1
         return srv.GetWorldPropertiesResponse(0.0, list(self.poses), True, True, "")
 
     def _spawn(self, request):
+        self._change(request.model_name)
         if request.model_name in self.poses:
             return srv.SpawnModelResponse(False, "there is such a model")
         self.poses[request.model_name] = request.initial_pose
@@ -57,6 +78,7 @@ class PlayedGazebo:
         return srv.SpawnModelResponse(True, "")
 
     def _delete(self, request):
+        self._change(request.model_name)
         return srv.DeleteModelResponse(self.poses.pop(request.model_name, None) is not None, "")
 
     def _move(self, request):
@@ -81,10 +103,19 @@ class GazeboWorldTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.gazebo = PlayedGazebo()
-        cls.joints = rospy.Publisher("/robot/joint_states", JointState, latch=True, queue_size=1)
-        names = [name for side in ("left", "right") for name in arm_joints(side)]
-        cls.joints.publish(JointState(name=names, position=[*NEUTRAL, *NEUTRAL]))
+        cls.before_the_robot = [cls.look_on()]
+        cls.gazebo.poses["baxter"] = Pose()
+        cls.before_the_robot.append(cls.look_on())
+        cls.gazebo.joints = rospy.Publisher("/robot/joint_states", JointState, latch=True, queue_size=1)
         rospy.wait_for_service("/gazebo_world/objects", timeout=WAIT)
+
+    @classmethod
+    def look_on(cls):
+        """What the node did before it asked twice more who is there."""
+        asked, end = cls.gazebo.asked, time.monotonic() + WAIT
+        while cls.gazebo.asked < asked + 2 and not cls.gazebo.documents and time.monotonic() < end:
+            time.sleep(0.05)
+        return [*cls.gazebo.documents, *([] if cls.gazebo.paused else ["time goes on"])]
 
     def setUp(self):
         self.gazebo.working = True
@@ -95,6 +126,12 @@ class GazeboWorldTest(unittest.TestCase):
     def test_the_played_gazebo_speaks_as_the_real_one(self):
         found = {name: getattr(msg, name, getattr(srv, name, None))._md5sum for name in MD5}
         self.assertEqual(found, MD5)
+
+    def test_time_begins_when_the_robot_is_loaded_and_stands_still_while_models_are_made(self):
+        self.assertEqual(self.before_the_robot, [[], []])
+        self.assertTrue(self.call("exchange_objects").success)
+        self.assertEqual(self.gazebo.risks, [])
+        self.assertFalse(self.gazebo.paused)
 
     def test_the_workcell_stands_around_the_robot(self):
         self.assertNotIn(PREFIX + "mug_99", self.gazebo.poses)  # of an earlier run

@@ -6,11 +6,13 @@ What is known of the real one: grippers are always calibrated, feel nothing and 
 """
 
 import dataclasses
+import os
 import sys
 
 import rospy
 from gazebo_msgs import srv
 from scipy.spatial.transform import Rotation
+from std_srvs.srv import Empty, EmptyResponse
 
 from grasp_learning.gazebo.workcell import PREFIX
 from grasp_learning.ros import baxter_sim, sim_cameras
@@ -41,7 +43,7 @@ class PlayedGazebo(baxter_sim.BaxterSim):
     def __init__(self, settings):
         super().__init__(settings)
         self._world.clear_table()
-        self.models = {"baxter", "ground_plane"}
+        self.models, self.paused = {"baxter", "ground_plane"}, rospy.get_param("~paused")
         for gripper in self._robot.grippers.values():
             gripper.calibrated = True
         self._gazebo_services = [
@@ -50,12 +52,24 @@ class PlayedGazebo(baxter_sim.BaxterSim):
             rospy.Service("~delete_model", srv.DeleteModel, self._delete),
             rospy.Service("~set_model_state", srv.SetModelState, self._move),
             rospy.Service("~get_model_state", srv.GetModelState, self._state),
+            rospy.Service("~pause_physics", Empty, lambda request: self._pause(True)),
+            rospy.Service("~unpause_physics", Empty, lambda request: self._pause(False)),
         ]
+
+    def _pause(self, paused):
+        self.paused = paused
+        return EmptyResponse()
+
+    def _change(self):
+        """Crash where the real one may: its range sensors look around in a world that changes under them."""
+        if not self.paused:
+            os._exit(139)
 
     def _properties(self, request):
         return srv.GetWorldPropertiesResponse(self._world.time, sorted(self.models), True, True, "")
 
     def _spawn(self, request):
+        self._change()
         if request.model_name in self.models:
             return srv.SpawnModelResponse(False, "there is such a model")
         self.models.add(request.model_name)
@@ -63,6 +77,7 @@ class PlayedGazebo(baxter_sim.BaxterSim):
         return srv.SpawnModelResponse(True, "")
 
     def _delete(self, request):
+        self._change()
         self.models.discard(request.model_name)
         return srv.DeleteModelResponse(True, "")
 

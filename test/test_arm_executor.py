@@ -1,5 +1,6 @@
 """The arm_executor node's own parts without a robot: its settings, and goals that always end with a typed outcome."""
 
+import contextlib
 import logging
 import sys
 from pathlib import Path
@@ -240,3 +241,33 @@ def test_an_sdk_that_ends_the_program_over_its_version_is_a_fault_of_the_robot()
     # sys.exit in a thread ends nothing but the thread: the call looked as if it had returned None
     with pytest.raises(RobotFault, match="the state failed: .*end the program .exit code 1"):
         bounded(lambda: sys.exit(1), 5.0, "the state", sdk_task)
+
+
+def test_in_gazebo_the_hands_first_commands_are_seconds_apart():
+    robot = yaml.safe_load((CONFIG.parent / "robots" / "gazebo.yaml").read_text())
+    delays = [robot[side]["arm_executor"].get("start_delay", 0.0) for side in ("left", "right")]
+    assert abs(delays[1] - delays[0]) >= 3.0
+    assert {**robot["right"]["arm_executor"], "start_delay": delays[0]} == {
+        **robot["left"]["arm_executor"],
+        "start_delay": delays[0],
+    }
+
+
+def test_the_first_command_waits_for_the_delay_and_no_later_start_does():
+    done = []
+    arm, hand = (SimpleNamespace(cleared=contextlib.nullcontext, check=lambda: None), SimpleNamespace())
+    for name in ("prepare", "start_open", "wait_open"):
+        setattr(hand, name, lambda name=name: done.append(name))
+    node = SimpleNamespace(
+        _settings=parse_settings(ArmExecutorSettings, {**LAUNCHED, "enable": "never", "start_delay": 5.0}, "test"),
+        _clock=SimpleNamespace(sleep=done.append),
+        _arm=arm,
+        _hand=hand,
+        _sequence=SimpleNamespace(to_neutral=lambda: done.append("neutral")),
+        _approach=None,
+    )
+    node._offer_actions = lambda: setattr(node, "_approach", "offered")
+    ArmExecutor.start(node)
+    ArmExecutor.start(node)
+    moves = ["prepare", "start_open", "neutral", "wait_open"]
+    assert done == [5.0, *moves, *moves]

@@ -1,5 +1,6 @@
 """The workcell in Gazebo, with a Gazebo in which everything stays where it is put."""
 
+import contextlib
 from xml.etree import ElementTree
 
 import numpy as np
@@ -7,12 +8,13 @@ import pytest
 
 from grasp_learning.bins import ELSEWHERE, IN_BIN, ON_TABLE, load_bins
 from grasp_learning.gazebo.mirror import Mirror
+from grasp_learning.gazebo.urdf import adapted
 from grasp_learning.gazebo.urdf import main as urdf_command
-from grasp_learning.gazebo.urdf import strengthened
 from grasp_learning.gazebo.workcell import PREFIX, GazeboWorkcell
 from grasp_learning.geometry import transform
 from grasp_learning.robot_description import (
     NEUTRAL,
+    SIDES,
     arm_joints,
     find_package_file,
     finger_joints,
@@ -32,16 +34,23 @@ class FakeGazebo:
 
     def __init__(self):
         self.models = {"baxter": np.eye(4), PREFIX + "of_an_earlier_run": np.eye(4)}
-        self.documents, self.deleted, self.speed = {}, [], 0.0
+        self.documents, self.deleted, self.speed, self.stands_still = {}, [], 0.0, False
+
+    @contextlib.contextmanager
+    def paused(self):
+        self.stands_still = True
+        yield
+        self.stands_still = False
 
     def names(self, timeout):
         return list(self.models)
 
     def spawn(self, name, sdf, T):
-        assert name not in self.models
+        assert self.stands_still and name not in self.models
         self.models[name], self.documents[name] = T, ElementTree.fromstring(sdf)
 
     def delete(self, name):
+        assert self.stands_still
         del self.models[name]
         self.deleted.append(name)
 
@@ -213,14 +222,36 @@ def test_what_is_stuck_in_an_open_hand_is_put_back(cell):
     assert cell.workcell.held("left") is None
 
 
+def as_rethink_has_it():
+    """This package's description with the fingers of Rethink's: slot 2, and round tips on the right hand."""
+    root = ElementTree.fromstring(load_urdf())
+    for side in SIDES:
+        for joint, y in zip(finger_joints(side), (-0.0015, 0.0015)):
+            root.find(f"joint[@name='{joint}']/origin").set("xyz", f"0 {y} 0.02")
+            for geometry in root.iterfind(f"link[@name='{joint.replace('_joint', '_tip')}']//geometry"):
+                if side == "right":
+                    geometry.clear()
+                    ElementTree.SubElement(geometry, "cylinder", length="0.037", radius="0.008")
+    return ElementTree.tostring(root, encoding="unicode")
+
+
 def test_the_robots_description_is_strengthened_in_nothing_but_the_shoulders():
-    before, after = joint_limits(load_urdf()), joint_limits(strengthened(load_urdf()))
+    before, after = joint_limits(load_urdf()), joint_limits(adapted(as_rethink_has_it()))
     changed = {name for name in before if before[name] != after[name]}
     assert changed <= {"left_s1", "right_s1"} and after["left_s1"].effort == after["right_s1"].effort == 100.0
     assert after["left_s1"].upper == before["left_s1"].upper
 
 
-@pytest.mark.parametrize("text, says", [("", "no URDF"), ("<robot name='other'/>", "no joint left_s1")])
+def test_both_hands_get_the_fingers_that_the_planners_know():
+    own, given = (ElementTree.fromstring(text) for text in (load_urdf(), adapted(as_rethink_has_it())))
+    for joint in [name for side in SIDES for name in finger_joints(side)]:
+        for path in (f"joint[@name='{joint}']/origin", f"link[@name='{joint.replace('_joint', '_tip')}']/collision"):
+            assert ElementTree.tostring(given.find(path)) == ElementTree.tostring(own.find(path))
+    # Gazebo knows no colours of this package's file
+    assert not given.findall("link[@name='r_gripper_l_finger_tip']//material")
+
+
+@pytest.mark.parametrize("text, says", [("", "no URDF"), ("<robot name='other'/>", "left_s1")])
 def test_what_is_no_baxter_is_refused(text, says, monkeypatch, capsys):
     monkeypatch.setattr("sys.stdin.read", lambda: text, raising=False)
     assert urdf_command([]) == 1

@@ -50,7 +50,7 @@ ELSEWHERE = {
             *("left_tip_name", "right_tip_name"),
         ),
     },
-    "baxter_gazebo": {"baxter_world.launch": ("gui", "headless", "load_robot_description")},
+    "baxter_gazebo": {"baxter_world.launch": ("gui", "headless", "load_robot_description", "paused")},
     "baxter_description": {},
 }
 

@@ -4,7 +4,7 @@ Gazebo is known only through a small client, so that all of it can be run withou
 """
 
 import logging
-from typing import Callable, Dict, List, Mapping, Optional, Protocol, Sequence, Set, Tuple
+from typing import Callable, ContextManager, Dict, List, Mapping, Optional, Protocol, Sequence, Set, Tuple
 
 import numpy as np
 
@@ -24,6 +24,9 @@ class Models(Protocol):
 
     def names(self, timeout: float) -> List[str]:
         """All models, after at most timeout s."""
+
+    def paused(self) -> ContextManager:
+        """Time stands still within; only then are models made or deleted."""
 
     def spawn(self, name: str, sdf: str, T_base_model: np.ndarray) -> None:
         """Make a model."""
@@ -75,17 +78,18 @@ class GazeboWorkcell:
             kinect_rate: of the Kinect's pictures (Hz).
             timeout: until Gazebo answers (s).
         """
-        for name in self._models.names(timeout):
-            if name.startswith(PREFIX):
-                self._models.delete(name)
         calibration = self._mirror.calibration
         fixed = [table_model(calibration.table), kinect_model(calibration.T_base_kinect.matrix, kinect_rate)]
         if self._mirror.bins is not None:
             fixed.append(bins_model(self._mirror.bins))
-        for model in fixed:
-            name = PREFIX + model.get("name", "")
-            model.set("name", name)
-            self._models.spawn(name, to_text(model), np.eye(4))
+        old = [name for name in self._models.names(timeout) if name.startswith(PREFIX)]
+        with self._models.paused():
+            for name in old:
+                self._models.delete(name)
+            for model in fixed:
+                name = PREFIX + model.get("name", "")
+                model.set("name", name)
+                self._models.spawn(name, to_text(model), np.eye(4))
         self.exchange()
 
     # --- laying out --------------------------------------------------------------------------------------------------
@@ -163,13 +167,17 @@ class GazeboWorkcell:
         """Put objects where the mirror has them; those that were never on the table are not made before they are."""
         poses, on_show = self._mirror.object_poses(), self._mirror.on_show
         for name in names:
-            T = poses[name].copy()
-            T[2, 3] += DROP
+            poses[name][2, 3] += DROP
             if name in self._spawned:
-                self._models.move(PREFIX + name, T)
-            elif name in on_show:
+                self._models.move(PREFIX + name, poses[name])
+        new = [name for name in names if name in on_show and name not in self._spawned]
+        if not new:
+            return
+        with self._models.paused():
+            for name in new:
                 obj = self._mirror.objects[self._mirror.object_names.index(name)]
-                self._models.spawn(PREFIX + name, to_text(object_model(obj, self._sphere_uri, PREFIX + name)), T)
+                document = to_text(object_model(obj, self._sphere_uri, PREFIX + name))
+                self._models.spawn(PREFIX + name, document, poses[name])
                 self._spawned.add(name)
 
     def _at_rest(self) -> bool:

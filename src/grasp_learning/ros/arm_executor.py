@@ -75,6 +75,7 @@ class ArmExecutorSettings(Settings):
     info_topic: str = "/cameras/{arm}_hand_camera/camera_info"
     enable: Literal["always", "start", "never"] = "start"
     startup_timeout: float = Field(60.0, gt=0)
+    start_delay: float = Field(0.0, ge=0)
     streaming: ArmSettings = ArmSettings()
     gripper: HandSettings = HandSettings()
     sequence: SequenceSettings = SequenceSettings()
@@ -229,6 +230,8 @@ class ArmExecutor:
             self._enable()
         with self._arm.cleared():
             self._arm.check()
+            if self._approach is None:
+                self._clock.sleep(self._settings.start_delay)
             self._hand.prepare()
             self._hand.start_open()
             self._sequence.to_neutral()

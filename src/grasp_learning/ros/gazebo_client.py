@@ -3,11 +3,13 @@
 gazebo_msgs comes with gazebo_ros_pkgs and only where Gazebo is: it is imported when a client is made.
 """
 
+import contextlib
 from typing import List, NamedTuple, Tuple
 
 import numpy as np
 from geometry_msgs.msg import Pose
 from scipy.spatial.transform import Rotation
+from std_srvs.srv import Empty
 
 from grasp_learning.geometry import transform
 from grasp_learning.ros.calls import CallFailed, call_service
@@ -64,6 +66,29 @@ class GazeboClient:
         properties = self._srv.GetWorldProperties
         return list(self._call("get_world_properties", properties, properties._request_class(), timeout).model_names)
 
+    @contextlib.contextmanager
+    def paused(self):
+        """Time stands still, as it must while models are made or deleted, and goes on afterwards.
+
+        Else the robot's range sensors look around in the world while it changes, which now and then ends Gazebo.
+
+        Raises:
+            GazeboError: as of every call.
+        """
+        self._switch("pause_physics")
+        try:
+            yield
+        finally:
+            self.go_on()
+
+    def go_on(self) -> None:
+        """Let time go on where it stands still.
+
+        Raises:
+            GazeboError: as of every call.
+        """
+        self._switch("unpause_physics")
+
     def spawn(self, name: str, sdf: str, T_base_model: np.ndarray) -> None:
         """Make a model of an SDF document.
 
@@ -103,11 +128,17 @@ class GazeboClient:
         speed, spin = (float(np.linalg.norm([v.x, v.y, v.z])) for v in (linear, angular))
         return ModelState(self._from_pose(answer.pose), speed, spin)
 
-    def _call(self, name: str, service_class, request, timeout: float = 0.0):
+    def _switch(self, name: str) -> None:
+        self._ask(name, Empty, Empty._request_class(), self._timeout)
+
+    def _ask(self, name: str, service_class, request, timeout: float):
         try:
-            answer = call_service(f"/gazebo/{name}", service_class, request, timeout or self._timeout)
+            return call_service(f"/gazebo/{name}", service_class, request, timeout)
         except CallFailed as error:
             raise GazeboError(str(error)) from None
+
+    def _call(self, name: str, service_class, request, timeout: float = 0.0):
+        answer = self._ask(name, service_class, request, timeout or self._timeout)
         if not answer.success:
             asked = getattr(request, "model_name", "")
             raise GazeboError(f"Gazebo refused {name} {asked}: {answer.status_message}")

@@ -21,7 +21,7 @@ from grasp_learning.gazebo.sphere_mesh import write_sphere
 from grasp_learning.gazebo.workcell import GazeboWorkcell
 from grasp_learning.robot_description import find_package_file
 from grasp_learning.ros.calls import Deadline
-from grasp_learning.ros.gazebo_client import GazeboClient, GazeboError
+from grasp_learning.ros.gazebo_client import ROBOT, GazeboClient, GazeboError
 from grasp_learning.seeding import run_seed
 from grasp_learning.sim.pool import SceneChoice, choose_objects
 from grasp_learning.sim.turns import Turns
@@ -65,6 +65,11 @@ class JointReader:
         # a new dictionary: who reads it holds no lock
         self._positions = {**self._positions, **dict(zip(message.name, message.position))}
 
+    @property
+    def has_publisher(self) -> bool:
+        """Whether anybody is there who tells positions, or will when time goes on."""
+        return self._subscriber.get_num_connections() > 0
+
     def __call__(self) -> Dict[str, float]:
         """Position of each joint that was heard of (rad, m)."""
         return self._positions
@@ -86,7 +91,8 @@ class GazeboWorld:
         ~objects (QueryObjects): where the objects are that are in use: on the table, in a bin, elsewhere.
         ~reset (std_srvs/Trigger): the same as ~scatter; the robot is Gazebo's own and stays as it is.
 
-    Services called: /gazebo/{get_world_properties,spawn_sdf_model,delete_model,set_model_state,get_model_state}.
+    Services called: /gazebo/{get_world_properties,spawn_sdf_model,delete_model,set_model_state,get_model_state,
+        pause_physics,unpause_physics}.
 
     Parameters: see config/gazebo_world.yaml.
     """
@@ -94,19 +100,19 @@ class GazeboWorld:
     def __init__(self, settings: GazeboWorldSettings):
         self._settings = settings
         self._lock = threading.Lock()  # the workcell belongs to one caller at a time
-        self._workcell = self._make_workcell()
+        client, joints = GazeboClient(settings.base_height, settings.call_timeout), JointReader()
+        self._workcell = self._make_workcell(client, joints)
+        self._wait_for_robot(client, joints)
         self._workcell.build(settings.kinect_rate, settings.start_timeout)
         self._services = self._advertise()
 
-    def _make_workcell(self) -> GazeboWorkcell:
+    def _make_workcell(self, client: GazeboClient, joints: JointReader) -> GazeboWorkcell:
         """Prepare what is laid out.
 
         Raises:
-            GazeboError: this machine has no gazebo_msgs.
             ConfigError: a file or a setting does not fit.
         """
         settings = self._settings
-        client = GazeboClient(settings.base_height, settings.call_timeout)
         objects = choose_objects(settings)
         calibration = settings.calibration or str(find_package_file("config/calibration/gazebo.yaml"))
         bins = load_bins(settings.bins) if settings.bins else None
@@ -115,7 +121,22 @@ class GazeboWorld:
         # Gazebo reads the mesh from this machine's disk
         sphere = write_sphere(Path(rospkg.get_ros_home()) / "grasp_learning")
         rng = np.random.default_rng([settings.seed, 1])
-        return GazeboWorkcell(client, mirror, turns, JointReader(), sphere.as_uri(), self._wait_for_rest, rng)
+        return GazeboWorkcell(client, mirror, turns, joints, sphere.as_uri(), self._wait_for_rest, rng)
+
+    def _wait_for_robot(self, client: GazeboClient, joints: JointReader) -> None:
+        """Let time begin, which stands still until Gazebo has loaded the robot, and wait until the joints are told.
+
+        Raises:
+            GazeboError: Gazebo does not answer, or has no robot.
+        """
+        timeout = self._settings.start_timeout
+        until = Deadline(None, timeout)
+        # the robot's controllers are the last part of it that is loaded
+        loaded = until.wait(lambda: ROBOT in client.names(timeout) and joints.has_publisher, REST_POLL)
+        if loaded:
+            client.go_on()
+        if not loaded or not until.wait(joints, REST_POLL):
+            raise GazeboError(f"no model '{ROBOT}' with joint states in Gazebo after {timeout:g} s; is it spawned?")
 
     def _wait_for_rest(self, at_rest: Callable[[], bool]) -> bool:
         return Deadline(self._settings.rest_timeout).wait(at_rest, REST_POLL)
