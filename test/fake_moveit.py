@@ -77,8 +77,8 @@ class FakeMoveIt:
 
     Attributes:
         params: the parameter server.
-        answers: plans to come, each instead of the fake's own: a name of CODES, HANG, RECALLED, an (n, 7) array of the arm's
-            joints, or an exception to raise.
+        answers: plans to come, each instead of the fake's own: a name of CODES, HANG, RECALLED, an (n, 7) array of the
+            arm's joints, or an exception to raise.
         lines: Cartesian paths to come, likewise: a fraction where the fake's own path is cut off, HANG, or an (n, 7)
             array, which counts as whole.
         at_shutdown: what rospy is to call when the node ends.
