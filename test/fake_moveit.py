@@ -32,6 +32,7 @@ CODES = {
     "COMMUNICATION_FAILURE": -25,
 }
 HANG = "never answers"
+RECALLED = "displaced while it waited"
 
 
 class MoveItCommanderException(Exception):
@@ -76,8 +77,8 @@ class FakeMoveIt:
 
     Attributes:
         params: the parameter server.
-        answers: plans to come, each instead of the fake's own: a name of CODES, HANG, an (n, 7) array of the arm's
-            joints, or an exception to raise.
+        answers: plans to come, each instead of the fake's own: a name of CODES, HANG, RECALLED, an (n, 7) array of the
+            arm's joints, or an exception to raise.
         lines: Cartesian paths to come, likewise: a fraction where the fake's own path is cut off, HANG, or an (n, 7)
             array, which counts as whole.
         at_shutdown: what rospy is to call when the node ends.
@@ -302,7 +303,7 @@ class _Commander:
         if isinstance(answer, Exception):
             raise answer
         if isinstance(answer, str):
-            return np.zeros((0, 7)), CODES[answer]
+            return np.zeros((0, 7)), 0 if answer == RECALLED else CODES[answer]
         return answer, CODES["SUCCESS"]
 
     def _reply(self, joints, code):

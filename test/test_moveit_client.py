@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("rospy")
 pytest.importorskip("grasp_learning.msg", reason="the workspace's messages are not built or not sourced")
 
-from fake_moveit import HANG, FakeMoveIt, matrix
+from fake_moveit import HANG, RECALLED, FakeMoveIt, matrix
 from motion_samples import ROBOT, TABLE
 from pick_cell import Cell, grasp, region
 
@@ -169,6 +169,7 @@ def test_a_plan_comes_back_in_joint_order_from_every_version(any_version):
     [
         ("TIMED_OUT", Outcome.PLANNING_FAILED, "TIMED_OUT"),
         ("PREEMPTED", Outcome.PLANNING_FAILED, "PREEMPTED"),
+        (RECALLED, Outcome.PLANNING_FAILED, "RECALLED"),
         ("FAILURE", Outcome.PLANNING_FAILED, "FAILURE"),
         ("GOAL_IN_COLLISION", Outcome.UNREACHABLE, "GOAL_IN_COLLISION"),
         ("NO_IK_SOLUTION", Outcome.UNREACHABLE, "NO_IK_SOLUTION"),

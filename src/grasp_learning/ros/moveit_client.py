@@ -278,7 +278,8 @@ class MoveItClient(MoveGroup):
         """What ``plan()`` returned: a trajectory, or since MoveIt 1.1 (success, trajectory, seconds, error code)."""
         if isinstance(plan, tuple):
             success, trajectory, _, code = plan
-            name = self._code_names.get(code.val, f"error {code.val}")
+            # a request that waited for the other arm's, and was displaced by its next one, has no code
+            name = self._code_names.get(code.val, f"error {code.val}") if code.val else "RECALLED"
         else:
             success, trajectory, name = True, plan, ""
         if success and trajectory.joint_trajectory.points:
