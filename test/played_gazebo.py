@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """A node that behaves as Gazebo with Rethink's robot does, with MuJoCo behind it.
 
-What is known of the real one: grippers are always calibrated, feel nothing and confirm no command; wrist pictures are
-800x800; there are no camera services; objects are models, known by Gazebo's services only.
+What is known of the real one: grippers are always calibrated, feel nothing, confirm no command and stamp no state;
+wrist pictures are 800x800; there are no camera services; objects are models, known by Gazebo's services only; it
+crashes where models are made while its time goes on.
 """
 
 import dataclasses
@@ -10,12 +11,13 @@ import os
 import sys
 
 import rospy
+from baxter_core_msgs.msg import EndEffectorState
 from gazebo_msgs import srv
 from scipy.spatial.transform import Rotation
 from std_srvs.srv import Empty, EmptyResponse
 
 from grasp_learning.gazebo.workcell import PREFIX
-from grasp_learning.ros import baxter_sim, sim_cameras
+from grasp_learning.ros import baxter_sim, sim_cameras, sim_robot
 from grasp_learning.sim import cameras, world
 from grasp_learning.sim.camera_models import CameraModel
 from grasp_learning.sim.gripper import SimulatedGripper
@@ -35,6 +37,16 @@ for module in (world, cameras, sim_cameras):
 baxter_sim.CameraServices = lambda streams: None
 spoken = SimulatedGripper.state.fget
 SimulatedGripper.state = property(lambda gripper: dataclasses.replace(spoken(gripper), **SILENT))
+
+
+class Unstamped(EndEffectorState):
+    """A gripper's state as the real one sends it."""
+
+    def __init__(self, timestamp, **fields):
+        super().__init__(**fields)
+
+
+sim_robot.EndEffectorState = Unstamped
 
 
 class PlayedGazebo(baxter_sim.BaxterSim):

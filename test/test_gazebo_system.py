@@ -37,4 +37,7 @@ def test_both_arms_collect_labels_by_position_in_square_pictures(tmp_path, monke
             infos = [
                 message for _, message, _ in bag.read_messages([f"/cameras/{trial['arm']}_hand_camera/camera_info"])
             ]
+            states = bag.get_message_count(f"/robot/end_effector/{trial['arm']}_gripper/state")
         assert {(info.width, info.height) for info in infos} == {(800, 800)}
+        # at 50 Hz, though they bear no stamps
+        assert states > 25 * (trial["end"] - trial["start"])

@@ -154,7 +154,7 @@ class Recording:
 
     A message's time is when it was received, as in every bag: a robot's clock may differ from this machine's. In
     simulation there is one clock for all, which runs faster than this process listens, so there it is the message's
-    own stamp.
+    own stamp, where it has one: Rethink's Gazebo simulation stamps no states of the grippers.
     """
 
     def __init__(self, name: str, settings: TrialRecorderSettings):
@@ -170,8 +170,8 @@ class Recording:
         if message._connection_header is not self._header:
             self._header = message._connection_header
             self._read_stamp = stamp_reader(self._header["type"]) if self._simulated else None
-        read = self._read_stamp
-        self._buffer.add(rospy.get_rostime().to_nsec() if read is None else read(message._buff), message._buff)
+        stamp = self._read_stamp(message._buff) if self._read_stamp else 0
+        self._buffer.add(stamp or rospy.get_rostime().to_nsec(), message._buff)
 
     def wait_for(self, stamp: int) -> None:
         """Wait until what happened before a time (ns) was received, or for LATEST seconds of wall clock."""
