@@ -128,7 +128,8 @@ class FakeMoveIt:
             fields["pose"] = pose
         module.CollisionObject = message("CollisionObject", **fields)
         module.CollisionObject.ADD, module.CollisionObject.REMOVE = 0, 1
-        module.RobotState = message("RobotState", joint_state=None, is_diff=False)
+        module.RobotState = message("RobotState", joint_state=None, is_diff=False, attached_collision_objects=list)
+        module.AttachedCollisionObject = message("AttachedCollisionObject", link_name="", object=None, touch_links=list)
         module.PlanningSceneComponents = SimpleNamespace(WORLD_OBJECT_NAMES=8)
         module.MoveItErrorCodes = type("MoveItErrorCodes", (), {**CODES, "_md5sum": "no code"})
         return module

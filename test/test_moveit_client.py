@@ -18,9 +18,11 @@ from pick_cell import Cell, grasp, region
 from grasp_learning.config import ConfigError, parse_settings
 from grasp_learning.execution.faults import PlanningFailed, RobotFault, Unreachable
 from grasp_learning.execution.motions import Motions
+from grasp_learning.geometry import transform
 from grasp_learning.motion.collision import WALL, Box
 from grasp_learning.motion.kinematics import NEUTRAL, Kinematics
 from grasp_learning.motion.move_group import MoveItUnavailable
+from grasp_learning.motion.robot_model import Shape
 from grasp_learning.motion.settings import MotionSettings, MoveItSettings
 from grasp_learning.ros.arm_executor import ArmExecutor, ArmExecutorSettings
 from grasp_learning.ros.moveit_client import MoveItClient
@@ -147,6 +149,26 @@ def test_what_is_shown_already_is_not_sent_again_but_what_failed_is(moveit):
     moveit.running = True
     client.show([lower])
     assert matrix(moveit.objects["grasp_learning/table"].primitive_poses[0])[2, 3] == pytest.approx(-0.2)
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_what_the_gripper_carries_is_a_part_of_the_arm_in_every_request(any_version, side):
+    # a marker's plate of which MoveIt knew nothing swept the head: its paths were refused here again and again
+    T = transform(np.eye(3), (-0.03, 0.0, 0.05))
+    client = MoveItClient(side, PATIENT.moveit, 0.2, carried=[Shape("box", (0.13, 0.13, 0.004), T)])
+    client.show([BOX])
+    (group,) = any_version.commanders
+    for ask in (
+        lambda: client.plan(NEUTRAL, NEAR, OTHER, 5.0),
+        lambda: client.straight(NEUTRAL, FK(NEAR), OTHER, 0.05),
+    ):
+        group.set_start_state(None)
+        ask()
+        (held,) = group._start.attached_collision_objects
+        assert held.link_name == held.object.header.frame_id == f"{side}_gripper"
+        assert held.object.primitives[0].dimensions == [0.13, 0.13, 0.004]
+        np.testing.assert_allclose(matrix(held.object.primitive_poses[0]), T)
+        assert f"{side[0]}_gripper_l_finger_tip" in held.touch_links and f"{side}_lower_forearm" not in held.touch_links
 
 
 # --- plans ------------------------------------------------------------------------------------------------------------

@@ -100,9 +100,13 @@ class Cell(abc.ABC):
 
 def with_plate(robot: RobotModel, side: str, T_gripper_marker: np.ndarray, marker: MarkerSettings) -> RobotModel:
     """The robot with the marker's plate as a part of a gripper, for planning; the given model is changed."""
-    size = (marker.plate_size, marker.plate_size, PLATE_THICKNESS)
-    robot.shapes[f"{side}_gripper"].append(Shape("box", size, T_gripper_marker))
+    robot.shapes[f"{side}_gripper"].append(plate(T_gripper_marker, marker))
     return robot
+
+
+def plate(T_gripper_marker: np.ndarray, marker: MarkerSettings) -> Shape:
+    """A marker's plate in the gripper's frame."""
+    return Shape("box", (marker.plate_size, marker.plate_size, PLATE_THICKNESS), T_gripper_marker)
 
 
 def measure_camera(

@@ -18,7 +18,7 @@ from grasp_learning.calibrating.measuring import (
     kinect_setup,
     locate_marker,
     measure_camera,
-    with_plate,
+    plate,
     wrist_setup,
 )
 from grasp_learning.calibrating.solving import Solution, pose_error
@@ -119,14 +119,13 @@ class Calibrator:
         self._settings = settings
         self._output = Path(settings.output)
         self._calibration = known_calibration(load_calibration(settings.start), self._output)
-        robot = robot_model()
-        if not settings.touches_table and "kinect" in settings.steps:
-            with_plate(robot, settings.arm, settings.mount.matrix, settings.marker)
+        holds_plate = not settings.touches_table and "kinect" in settings.steps
+        carried = [plate(settings.mount.matrix, settings.marker)] if holds_plate else []
         self._rng = np.random.default_rng([settings.seed, 3])
         self._permission = Permission()
         table, seed = planning_table(self._calibration), arm_seed(settings.seed, settings.arm)
         deepest = table.z - self._calibration.table.z + settings.touch.depth if settings.touches_table else 0.0
-        self._cell = RosCell(settings.arm, robot, table, settings.cell, seed, deepest)
+        self._cell = RosCell(settings.arm, robot_model(), table, settings.cell, seed, deepest, carried)
 
     def run(self) -> Calibration:
         """Measure and write the file after each step.

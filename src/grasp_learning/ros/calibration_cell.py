@@ -1,7 +1,7 @@
 """An arm, the Kinect and a wrist camera over ROS, for a calibration: slow planned motions, pictures at rest."""
 
 import time
-from typing import Callable, Literal, Optional
+from typing import Callable, Literal, Optional, Sequence
 
 import numpy as np
 import rospy
@@ -19,7 +19,7 @@ from grasp_learning.geometry import top_down_pose
 from grasp_learning.motion.collision import CollisionScene
 from grasp_learning.motion.move_group import MoveItUnavailable
 from grasp_learning.motion.planner import Planner, PlanRequest, StraightRequest, create_planner
-from grasp_learning.motion.robot_model import RobotModel
+from grasp_learning.motion.robot_model import RobotModel, Shape
 from grasp_learning.motion.settings import MotionSettings
 from grasp_learning.robot_description import arm_joints
 from grasp_learning.ros.camera_client import (
@@ -76,10 +76,11 @@ class RosCell(Cell):
 
     Args:
         side: the arm that moves.
-        robot: its description, with what the gripper carries.
+        robot: its description.
         table: an obstacle, but for :meth:`touch_down`.
         seed: of the planner.
         deepest: how far under the table a :meth:`touch_down` may look for it (m); 0 for none.
+        carried: boxes in the gripper's frame: what it holds.
 
     Raises:
         ConfigError: the planner is not installed.
@@ -87,10 +88,18 @@ class RosCell(Cell):
     """
 
     def __init__(
-        self, side: str, robot: RobotModel, table: Table, settings: CellSettings, seed: int, deepest: float = 0.0
+        self,
+        side: str,
+        robot: RobotModel,
+        table: Table,
+        settings: CellSettings,
+        seed: int,
+        deepest: float = 0.0,
+        carried: Sequence[Shape] = (),
     ):
         self.side, self._settings = side, settings
-        self._make_planner = self._planners(robot, seed)
+        robot.shapes[f"{side}_gripper"].extend(carried)
+        self._make_planner = self._planners(robot, carried, seed)
         self._table, self._planner = table, self._make_planner(table)
         self.kinematics = self._planner.kinematics
         timeouts, wrist = settings.camera, f"cameras/{side}_hand_camera"
@@ -102,13 +111,14 @@ class RosCell(Cell):
         lowest = self._lower(deepest + settings.safety.tip_clearance + LINE_ERROR) if deepest else table
         self._connect(make_guard(robot, side, settings.safety, lowest, settings.streaming.max_step))
 
-    def _planners(self, robot: RobotModel, seed: int) -> Callable[[Table], Planner]:
+    def _planners(self, robot: RobotModel, carried: Sequence[Shape], seed: int) -> Callable[[Table], Planner]:
         """What makes a planner over a table."""
         settings, move_group = self._settings, None
         motion = settings.motion.model_copy(update={"wall_margin": None}) if settings.cross_middle else settings.motion
         if settings.planner == "moveit":
             rospy.loginfo("waiting for move_group")
-            move_group = _of_moveit(lambda: MoveItClient(self.side, motion.moveit, settings.startup_timeout))
+            wait = settings.startup_timeout
+            move_group = _of_moveit(lambda: MoveItClient(self.side, motion.moveit, wait, carried))
         more = ((), seed, move_group)
         return lambda table: _of_moveit(
             lambda: create_planner(settings.planner, robot, self.side, motion, table, *more)

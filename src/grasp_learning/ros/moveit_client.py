@@ -18,6 +18,7 @@ from grasp_learning.execution.task import Task
 from grasp_learning.geometry import transform
 from grasp_learning.motion.collision import Box
 from grasp_learning.motion.move_group import MoveGroup, MoveItPath, MoveItUnavailable
+from grasp_learning.motion.robot_model import Shape
 from grasp_learning.motion.settings import MoveItSettings
 from grasp_learning.robot_description import arm_joints
 from grasp_learning.ros.calls import CallFailed, call_service
@@ -32,6 +33,20 @@ PARAMETERS = ("/move_group/planning_pipelines/ompl", "/move_group")
 # moveit_commander's C++ part is a node of its own, which rospy's remappings do not reach. It would take this process's
 # namespace, /left or /right, and look for /left/move_group.
 CPP_ARGUMENTS = ["joint_states:=/robot/joint_states", "__ns:=/"]
+
+# what may touch a thing that the gripper holds
+HAND_LINKS = (
+    "{side}_wrist",
+    "{side}_hand",
+    "{side}_hand_camera",
+    "{side}_hand_range",
+    "{side}_gripper_base",
+    "{side}_gripper",
+    "{s}_gripper_l_finger",
+    "{s}_gripper_l_finger_tip",
+    "{s}_gripper_r_finger",
+    "{s}_gripper_r_finger_tip",
+)
 
 UNREACHABLE = {
     "GOAL_IN_COLLISION",
@@ -84,14 +99,15 @@ class MoveItClient(MoveGroup):
     Args:
         side: the arm; its group is ``left_arm`` or ``right_arm``, its tip ``left_gripper`` or ``right_gripper``.
         wait: for move_group to come up (s, wall clock).
+        carried: boxes in the gripper's frame that MoveIt's description of the robot does not have.
 
     Raises:
         ConfigError: MoveIt is not installed.
         MoveItUnavailable: move_group is not there in time, or does not know the planner.
     """
 
-    def __init__(self, side: str, settings: MoveItSettings, wait: float):
-        self._moveit = import_moveit()
+    def __init__(self, side: str, settings: MoveItSettings, wait: float, carried: Sequence[Shape] = ()):
+        self._moveit, self._carried = import_moveit(), carried
         self._settings = settings
         self._side, self._other = side, "right" if side == "left" else "left"
         self._obstacles: List[Box] = []
@@ -227,13 +243,29 @@ class MoveItClient(MoveGroup):
             raise MoveItUnavailable(f"move_group does not answer: {error}") from None
 
     def _collision_object(self, box: Box):
+        return self._box(FRAME, box.name, box.size, transform(np.eye(3), box.center))
+
+    def _box(self, frame: str, name: str, size: Sequence[float], T_frame_box: np.ndarray):
         item = self._moveit.msg.CollisionObject()
-        item.header.frame_id, item.id, item.operation = FRAME, PREFIX + box.name, item.ADD
+        item.header.frame_id, item.id, item.operation = frame, PREFIX + name, item.ADD
         if hasattr(item, "pose"):  # since MoveIt 1.1.6 the shapes' poses are relative to this one
             item.pose.orientation.w = 1.0
-        shape = self._moveit.SolidPrimitive(type=self._moveit.SolidPrimitive.BOX, dimensions=list(box.size))
-        item.primitives, item.primitive_poses = [shape], [pose_to_msg(transform(np.eye(3), box.center))]
+        shape = self._moveit.SolidPrimitive(type=self._moveit.SolidPrimitive.BOX, dimensions=list(size))
+        item.primitives, item.primitive_poses = [shape], [pose_to_msg(T_frame_box)]
         return item
+
+    def _attached(self) -> List:
+        """What the gripper carries, as a part of the arm."""
+        link, make = f"{self._side}_gripper", self._moveit.msg.AttachedCollisionObject
+        hand = [name.format(side=self._side, s=self._side[0]) for name in HAND_LINKS]
+        return [
+            make(
+                link_name=link,
+                object=self._box(link, f"carried {number}", shape.size, shape.T_link_shape),
+                touch_links=hand,
+            )
+            for number, shape in enumerate(self._carried)
+        ]
 
     # --- plans --------------------------------------------------------------------------------------------------------
 
@@ -272,7 +304,10 @@ class MoveItClient(MoveGroup):
         if other_arm is not None:
             names += arm_joints(self._other)
             positions += np.asarray(other_arm, float).tolist()
-        return self._moveit.msg.RobotState(joint_state=JointState(name=names, position=positions), is_diff=True)
+        state = self._moveit.msg.RobotState(joint_state=JointState(name=names, position=positions), is_diff=True)
+        if self._carried:
+            state.attached_collision_objects = self._attached()
+        return state
 
     def _interpreted(self, plan) -> MoveItPath:
         """What ``plan()`` returned: a trajectory, or since MoveIt 1.1 (success, trajectory, seconds, error code)."""
