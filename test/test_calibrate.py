@@ -1,16 +1,21 @@
 """Settings of the calibration's nodes, and what calibrate.launch hands to them."""
 
+import contextlib
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
 
 from grasp_learning.calibration import CameraMeasured, Measurements, TableMeasured, load_calibration, save_calibration
 from grasp_learning.config import ConfigError, load_settings, parse_settings
+from grasp_learning.execution.faults import PlanningFailed
+from grasp_learning.motion.planner import PlanResult
 from grasp_learning.ros.calibrate import CalibrateSettings, known_calibration, planning_table, with_kinect
-from grasp_learning.ros.calibration_cell import CellSettings
+from grasp_learning.ros.calibration_cell import CellSettings, RosCell
 from grasp_learning.ros.check_calibration import CheckSettings
+from grasp_learning.trial import Outcome
 
 CONFIG = Path(__file__).resolve().parent.parent / "config"
 FILES = {"start": "start.yaml", "output": "out.yaml"}
@@ -150,3 +155,21 @@ def test_on_a_real_robot_a_person_confirms_and_no_truth_is_known():
     values = dumped("robot:=baxter", "bringup:=false", "check:=true")
     assert parse_settings(CheckSettings, nested(values, "/check_calibration/"), "launch").truth == ""
     assert values["/check_calibration/confirm"]
+
+
+@pytest.mark.parametrize("refusals, tries", [(2, 3), (9, 5)])
+def test_a_way_that_is_refused_is_looked_for_again_but_not_for_ever(refusals, tries):
+    # MoveIt's ways swing wide: one that left the workspace by 5 mm ended a calibration
+    cell, followed, rested = RosCell.__new__(RosCell), [], []
+
+    def follow(way):
+        followed.append(way)
+        if len(followed) <= refusals:
+            raise PlanningFailed("the path is refused")
+
+    cell._settings = CellSettings()
+    cell._planner = SimpleNamespace(plan=lambda _: PlanResult(Outcome.SUCCESS, "", "a way"))
+    cell._arm = SimpleNamespace(follow=follow, rest=rested.append)
+    with contextlib.nullcontext() if refusals < tries else pytest.raises(PlanningFailed, match="is refused"):
+        cell._move(None)
+    assert (len(followed), len(rested)) == (tries, int(refusals < tries))

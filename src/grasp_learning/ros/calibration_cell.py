@@ -11,7 +11,7 @@ from grasp_learning.calibrating.measuring import Cell, Picture
 from grasp_learning.calibration import Table
 from grasp_learning.config import Settings
 from grasp_learning.execution.arm import Arm, ArmSettings, Contact
-from grasp_learning.execution.faults import Cancelled, RobotFault, SensorFault
+from grasp_learning.execution.faults import Cancelled, PlanningFailed, RobotFault, SensorFault
 from grasp_learning.execution.guard import Guard, SafetySettings, make_guard
 from grasp_learning.execution.hand import bounded
 from grasp_learning.execution.motions import planned
@@ -33,11 +33,10 @@ from grasp_learning.ros.camera_client import (
 from grasp_learning.ros.clock import RosClock
 from grasp_learning.ros.feeds import JointFeed, endpoint_feed, robot_state_feed
 from grasp_learning.ros.moveit_client import MoveItClient
-from grasp_learning.trial import Outcome
 
 LINE_ERROR = 0.002  # m; of a straight line
 _YAWS = np.pi * np.arange(8) / 8  # of a gripper that points down
-_TRIES = 3  # EST is random: another search may find what the last one did not
+_TRIES = 5  # EST is random: another search may find what the last one did not
 
 
 class CellSettings(Settings):
@@ -238,12 +237,13 @@ class RosCell(Cell):
     # --- parts ------------------------------------------------------------------------------------------------------
 
     def _move(self, request: PlanRequest) -> None:
-        self._arm.check()  # that the motors were off while a person thought is no fault
         for attempt in range(_TRIES):
-            result = self._planner.plan(request)
-            if result.outcome is not Outcome.PLANNING_FAILED or attempt == _TRIES - 1:
+            try:
+                self._arm.follow(planned(self._planner.plan(request)))
                 break
-        self._arm.follow(planned(result))
+            except PlanningFailed:  # or refused by the guard: the arm has not moved
+                if attempt == _TRIES - 1:
+                    raise
         self._arm.rest(self._settings.settle)
 
     def _look(self, camera: FreshImage):
