@@ -266,6 +266,9 @@ write_env() {
 . "$VENV/bin/activate"
 _CATKIN_SETUP_DIR="$WS/devel"
 . "$WS/devel/setup.sh"
+# The environment has the system's packages after its own. A workspace that was built with /usr in its path puts them first.
+PYTHONPATH=\$(printf %s ":\$PYTHONPATH:" | sed -e 's#:/usr/lib/python3/dist-packages:#:#g' -e 's#^:*##' -e 's#:*\$##')
+export PYTHONPATH
 EOF
 }
 

@@ -138,6 +138,18 @@ def test_a_second_run_does_nothing(machine):
     assert "ready" in second.stdout
 
 
+@pytest.mark.parametrize("before", ["/a:{system}:/b", "{system}:/a:/b", "/a:/b:{system}", "/a:/b"])
+def test_the_environments_own_packages_come_before_the_systems(machine, before):
+    # the system's numpy before the environment's: no node could import what was built for the other one
+    machine.setup()
+    path = before.format(system="/usr/lib/python3/dist-packages")
+    (machine.checkout / ".ws" / "devel" / "setup.sh").write_text(f"export PYTHONPATH={path}\n")
+    command = f'. "{machine.checkout}/.ws/env.sh"; printenv PYTHONPATH'
+    for shell in ("bash", "sh"):
+        answer = subprocess.run([shell, "-euc", command], capture_output=True, text=True, timeout=20, check=True)
+        assert answer.stdout == "/a:/b\n"
+
+
 def test_what_changed_is_made_again_and_only_that(machine):
     machine.setup()
     machine.called()
