@@ -44,7 +44,7 @@ SETTINGS = {
 ELSEWHERE = {
     "kinect2_bridge": {"kinect2_bridge.launch": ("base_name", "publish_tf")},
     "baxter_moveit_config": {
-        "move_group.launch": ("allow_trajectory_execution",),
+        "move_group.launch": ("allow_trajectory_execution", "fake_execution"),
         "planning_context.launch": (
             *("load_robot_description", "left_electric_gripper", "right_electric_gripper"),
             *("left_tip_name", "right_tip_name"),

@@ -160,7 +160,7 @@ def test_what_the_gripper_carries_is_a_part_of_the_arm_in_every_request(any_vers
     (group,) = any_version.commanders
     for ask in (
         lambda: client.plan(NEUTRAL, NEAR, OTHER, 5.0),
-        lambda: client.straight(NEUTRAL, FK(NEAR), OTHER, 0.05),
+        lambda: client.straight(NEUTRAL, FK(NEAR), OTHER, 0.02),
     ):
         group.set_start_state(None)
         ask()
