@@ -14,7 +14,7 @@ from grasp_learning.bins import load_bins
 from grasp_learning.calibration import Table, load_calibration
 from grasp_learning.config import ConfigError, Settings, parse_settings
 from grasp_learning.execution.arm import Arm, ArmSettings
-from grasp_learning.execution.faults import Cancelled, RobotFault, StepError
+from grasp_learning.execution.faults import RobotFault, StepError
 from grasp_learning.execution.guard import SafetySettings, make_guard
 from grasp_learning.execution.hand import Hand, HandSettings, bounded
 from grasp_learning.execution.motions import Motions
@@ -39,6 +39,7 @@ from grasp_learning.ros.clock import RosClock
 from grasp_learning.ros.feeds import GripperFeed, JointFeed, endpoint_feed, robot_state_feed
 from grasp_learning.ros.goals import GoalRunner
 from grasp_learning.ros.moveit_client import MoveItClient
+from grasp_learning.ros.sdk import found
 from grasp_learning.seeding import arm_seed
 from grasp_learning.srv import QueryHeld, QueryHeldRequest, QueryNear, QueryNearRequest
 from grasp_learning.trial import Outcome
@@ -178,9 +179,9 @@ class ArmExecutor:
         settings, side = self._settings, self._settings.arm
         end = time.monotonic() + settings.startup_timeout
         state, endpoint = robot_state_feed(self._clock), endpoint_feed(self._clock, side)
-        self._enabler = self._found(baxter_interface.RobotEnable, end, "the robot's state")
-        limb = self._found(lambda: baxter_interface.Limb(side), end, f"the {side} arm")
-        gripper = self._found(lambda: baxter_interface.Gripper(side), end, f"the {side} gripper")
+        self._enabler = found(baxter_interface.RobotEnable, "the robot's state", end, settings.startup_timeout)
+        limb = found(lambda: baxter_interface.Limb(side), f"the {side} arm", end, settings.startup_timeout)
+        gripper = found(lambda: baxter_interface.Gripper(side), f"the {side} gripper", end, settings.startup_timeout)
         joints, feed = JointFeed(self._clock), GripperFeed(self._clock, side)
         guard = make_guard(RobotModel(load_urdf()), side, settings.safety, self._table, settings.streaming.max_step)
         self._arm = Arm(
@@ -203,22 +204,6 @@ class ArmExecutor:
         compare_descriptions(
             side, lambda: limb.endpoint_pose()["position"], lambda: self._motions.position(joints.positions(side))
         )
-
-    def _found(self, make: Callable, end: float, what: str):
-        """Construct one of the SDK's classes, again and again until it finds its topics or the time is over."""
-        rospy.loginfo("waiting for %s", what)
-        while True:
-            try:
-                if rospy.get_time() <= 0.0:
-                    raise RobotFault("no /clock yet")
-                return bounded(make, max(end - time.monotonic(), 0.1), what, sdk_task)
-            except RobotFault as error:
-                if rospy.is_shutdown():
-                    raise Cancelled("the node is shutting down") from None
-                if time.monotonic() > end:
-                    timeout = self._settings.startup_timeout
-                    raise RobotFault(f"{what} was not found within {timeout:g} s ({error}); is the robot on?") from None
-                time.sleep(0.1)
 
     def start(self) -> None:
         """Enable the robot if allowed, calibrate the gripper, go to neutral, then accept goals.

@@ -11,7 +11,7 @@ from grasp_learning.calibrating.measuring import Cell, Picture
 from grasp_learning.calibration import Table
 from grasp_learning.config import Settings
 from grasp_learning.execution.arm import Arm, ArmSettings, Contact
-from grasp_learning.execution.faults import Cancelled, PlanningFailed, RobotFault, SensorFault
+from grasp_learning.execution.faults import PlanningFailed, RobotFault, SensorFault
 from grasp_learning.execution.guard import Guard, SafetySettings, make_guard
 from grasp_learning.execution.hand import bounded
 from grasp_learning.execution.motions import planned
@@ -22,6 +22,7 @@ from grasp_learning.motion.planner import Planner, PlanRequest, StraightRequest,
 from grasp_learning.motion.robot_model import RobotModel, Shape
 from grasp_learning.motion.settings import MotionSettings
 from grasp_learning.robot_description import arm_joints
+from grasp_learning.ros.calls import sdk_task
 from grasp_learning.ros.camera_client import (
     JOINT_STATES,
     CameraTimeouts,
@@ -33,6 +34,7 @@ from grasp_learning.ros.camera_client import (
 from grasp_learning.ros.clock import RosClock
 from grasp_learning.ros.feeds import JointFeed, endpoint_feed, robot_state_feed
 from grasp_learning.ros.moveit_client import MoveItClient
+from grasp_learning.ros.sdk import found
 
 LINE_ERROR = 0.002  # m; of a straight line
 _YAWS = np.pi * np.arange(8) / 8  # of a gripper that points down
@@ -137,8 +139,10 @@ class RosCell(Cell):
         settings, end = self._settings, time.monotonic() + self._settings.startup_timeout
         clock = RosClock(settings.streaming.clock_timeout)
         state, endpoint = robot_state_feed(clock), endpoint_feed(clock, self.side)
-        self._enabler = _found(baxter_interface.RobotEnable, end, "the robot's state")
-        self._limb = _found(lambda: baxter_interface.Limb(self.side), end, f"the {self.side} arm")
+        self._enabler = found(baxter_interface.RobotEnable, "the robot's state", end, settings.startup_timeout)
+        self._limb = found(
+            lambda: baxter_interface.Limb(self.side), f"the {self.side} arm", end, settings.startup_timeout
+        )
         joints = JointFeed(clock)
         watched = {"the robot's state": state}
         stream = (clock, settings.streaming, guard, watched, endpoint, state.was_off)
@@ -157,7 +161,7 @@ class RosCell(Cell):
         """
         state = self._enabler.state()
         if not state.enabled and state.estop_button != state.ESTOP_BUTTON_PRESSED:
-            bounded(self._enabler.enable, self._settings.sdk_timeout, "enabling the robot")
+            bounded(self._enabler.enable, self._settings.sdk_timeout, "enabling the robot", sdk_task)
         self._arm.check()
 
     # --- Cell -------------------------------------------------------------------------------------------------------
@@ -288,19 +292,3 @@ def _of_moveit(make: Callable):
         return make()
     except MoveItUnavailable as error:
         raise RobotFault(str(error)) from None
-
-
-def _found(make: Callable, end: float, what: str):
-    """Construct one of the SDK's classes, again and again until it finds its topics or the time is over."""
-    rospy.loginfo("waiting for %s", what)
-    while True:
-        try:
-            if rospy.get_time() <= 0.0:
-                raise RobotFault("no /clock yet")
-            return bounded(make, max(end - time.monotonic(), 0.1), what)
-        except RobotFault as error:
-            if rospy.is_shutdown():
-                raise Cancelled("the node is shutting down") from None
-            if time.monotonic() > end:
-                raise RobotFault(f"{what} was not found in time ({error}); is the robot on?") from None
-            time.sleep(0.1)
